@@ -1,0 +1,62 @@
+"""The `gateway` command: one file per command group; a command calls a use case and prints.
+
+Exit status: 0 done, 1 refused or found wrong, 2 usage. Commands are imported when they are run, so that
+`gateway --help` and the quick ones stay quick.
+"""
+
+from importlib import import_module
+from pathlib import Path
+from typing import Final
+
+import click
+
+from gateway import __version__
+
+COMMANDS: Final[dict[str, str]] = {
+    "serve": "gateway.cli.serve:serve",
+    "check": "gateway.cli.check:check",
+    "demo": "gateway.cli.demo:demo",
+    "scopes": "gateway.cli.scopes:scopes",
+    "keys": "gateway.cli.keys:keys",
+    "explain": "gateway.cli.explain:explain",
+    "routes": "gateway.cli.routes:routes",
+    "db": "gateway.cli.db:db",
+}
+DEFAULT_CONFIG: Final = Path("config/gateway.yaml")
+
+
+class LazyGroup(click.Group):
+    """A group whose commands are imported when one of them is asked for."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Every command, in the order a newcomer needs them."""
+        del ctx
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """The command of that name, imported now; None if there is none."""
+        del ctx
+        place = COMMANDS.get(cmd_name)
+        if place is None:
+            return None
+        module, name = place.split(":")
+        command = getattr(import_module(module), name)
+        return command if isinstance(command, click.Command) else None
+
+
+@click.command(cls=LazyGroup)
+@click.version_option(__version__, prog_name="gateway")
+@click.option(
+    "-c",
+    "--config",
+    type=click.Path(path_type=Path),
+    envvar="GATEWAY_CONFIG",
+    default=DEFAULT_CONFIG,
+    show_default=True,
+    show_envvar=True,
+    help="The main configuration file.",
+)
+@click.pass_context
+def main(ctx: click.Context, config: Path) -> None:
+    """Let each integration do only what its API Scopes allow."""
+    ctx.obj = config

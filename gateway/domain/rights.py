@@ -1,0 +1,61 @@
+"""Scopes compiled to integers: bit *m* of an action's mask is module *m*.
+
+A deny scope allows everything it does not select, modules added later included. Python's integers have no
+width, so `~selected` is that endless complement exactly, and one shift answers for any module.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Self
+
+from gateway.domain.action import Action
+from gateway.domain.scope import Mode, ModuleSet, Scope
+
+
+@dataclass(frozen=True, slots=True)
+class ModuleIndex:
+    """The bit of each mapped module. Made with a route map, and valid as long as that map is."""
+
+    bits: Mapping[str, int]
+
+    @classmethod
+    def of(cls, modules: Iterable[str]) -> Self:
+        """Number the modules in the order of their names."""
+        return cls({name: bit for bit, name in enumerate(sorted(set(modules)))})
+
+    def mask(self, modules: ModuleSet) -> int:
+        """The set as an integer; modules that are not mapped have no bit and cannot be asked for."""
+        if modules.every:
+            return -1
+        mask = 0
+        for name in modules.names:
+            bit = self.bits.get(name)
+            if bit is not None:
+                mask |= 1 << bit
+        return mask
+
+
+@dataclass(frozen=True, slots=True)
+class Rights:
+    """What a set of scopes amounts to: for each action, the modules that are allowed and not denied."""
+
+    granted: tuple[int, int, int, int]
+
+    def covers(self, action: Action, bit: int) -> bool:
+        """Whether at least one scope allows the pair and none denies it."""
+        return bool(self.granted[action] >> bit & 1)
+
+    @classmethod
+    def of(cls, scopes: Iterable[Scope], index: ModuleIndex) -> Self:
+        """Compile scopes against a module index. No scopes grant nothing."""
+        allow, deny = [0, 0, 0, 0], [0, 0, 0, 0]
+        for scope in scopes:
+            for action in Action:
+                selected = index.mask(scope.selection(action))
+                if scope.mode is Mode.ALLOW:
+                    allow[action] |= selected
+                else:
+                    allow[action] |= ~selected
+                    deny[action] |= selected
+        create, read, update, delete = (a & ~d for a, d in zip(allow, deny, strict=True))
+        return cls((create, read, update, delete))
