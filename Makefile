@@ -1,0 +1,73 @@
+# Everything starts here: `make help`. Needs GNU make and Python 3.11 or later with venv, nothing else.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+.NOTPARALLEL:
+.PHONY: help setup run test fmt lint types imports cover bench bench-smoke lock ci clean
+
+PYTHON ?= $(firstword $(foreach name,python3.11 python3.12 python3.13 python3,$(shell command -v $(name))))
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.set-up
+ARGS ?=
+LOCKING := --quiet --generate-hashes --strip-extras --allow-unsafe --no-header --no-annotate \
+  --no-emit-index-url --no-emit-find-links --no-emit-trusted-host --no-emit-options
+DEV_GROUP := import tomllib; \
+  print(*tomllib.load(open("pyproject.toml", "rb"))["dependency-groups"]["dev"], sep="\n")
+
+help: ## List every task
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+setup: $(STAMP) ## Make .venv from the lock, hashes checked; does nothing when it is up to date
+
+$(STAMP): pyproject.toml requirements-dev.lock
+	@test -n "$(PYTHON)" || { echo "Python 3.11 or later is needed; install it, or name it: make PYTHON=/path/to/python3" >&2; exit 1; }
+	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+	  || { echo "Python 3.11 or later is needed, and $(PYTHON) is older; name one: make PYTHON=/path/to/python3" >&2; exit 1; }
+	test -x $(BIN)/python || "$(PYTHON)" -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements-dev.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@
+
+run: setup ## Sample feed, gateway, scopes and keys, with curl lines to try; options in ARGS
+	exec $(BIN)/gateway demo $(ARGS)
+
+test: setup ## Every test but the slow ones; ARGS go to pytest
+	$(BIN)/pytest -n auto -m "not slow" $(ARGS)
+
+fmt: setup ## Lay the code out
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix-only --quiet .
+
+lint: setup ## Style of the code, and of the Dockerfile
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/hadolint Dockerfile
+
+types: setup ## Strict types
+	$(BIN)/mypy
+
+imports: setup ## Who may import whom
+	$(BIN)/lint-imports
+
+cover: setup ## Every test, with branch coverage of all processes; the pages go to htmlcov/
+	$(BIN)/coverage erase
+	$(BIN)/pytest -n auto --cov --cov-branch --cov-report=term --cov-report=html $(ARGS)
+
+bench: setup ## The gateway beside its peers; options in ARGS
+	$(BIN)/python bench/run.py $(ARGS)
+
+lock: setup ## Pin every dependency anew, by name, version and hash alone
+	$(BIN)/pip-compile $(LOCKING) --output-file=requirements.lock pyproject.toml
+	$(BIN)/python -c '$(DEV_GROUP)' | $(BIN)/pip-compile $(LOCKING) \
+	  --constraint=requirements.lock --output-file=requirements-dev.lock pyproject.toml -
+	@! grep -nE '://|^-|@ ' requirements.lock requirements-dev.lock \
+	  || { echo "The lock names a place; it may hold names, versions and hashes alone." >&2; exit 1; }
+
+ci: lint types imports test ## What a change must pass
+
+clean: ## Remove what the tasks made, .venv included
+	rm -rf $(VENV) build dist htmlcov .coverage .coverage.* .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	find . -name __pycache__ -type d -not -path './.git/*' -prune -exec rm -rf {} +
+	rm -rf scopegate.egg-info
