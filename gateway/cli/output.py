@@ -1,0 +1,116 @@
+"""How every command speaks: tables for people, JSON for programs, one line for an error, one exit status.
+
+Data goes to standard output, everything said about it (errors, warnings, problems) to standard error, so
+that a command's output can always be piped. Nothing printed may move the reader's cursor: control
+characters in data are shown escaped.
+"""
+
+import sys
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, Final, NoReturn, TypeVar
+
+import click
+import orjson
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+DONE: Final = 0
+"""Exit status: the command did what was asked."""
+
+REFUSED: Final = 1
+"""Exit status: refused, or what was looked at is wrong."""
+
+USAGE: Final = 2
+"""Exit status: the command line itself is wrong; click ends with it too."""
+
+UNBOUNDED: Final = 100_000
+"""The width of a table nobody looks at: a pipe has no edge, and a name cut short is useless to a program."""
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+
+def json_option(command: Command) -> Command:
+    """Give a command `--json`; its function takes `as_json: bool`."""
+    return click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")(command)
+
+
+def show_json(data: object) -> None:
+    """Print a value as JSON, indented, one document. Enums, dates and dataclasses are understood."""
+    click.echo(orjson.dumps(data, option=orjson.OPT_INDENT_2 | orjson.OPT_NON_STR_KEYS).decode())
+
+
+def show_table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, empty: str = "nothing") -> None:
+    """Print rows under their column names; without any row the sentence `empty` stands instead.
+
+    A cell is shown as a word: None is `-`, a truth is yes or no, and a list is joined with commas.
+    """
+    shown = [[Text(word(cell)) for cell in row] for row in rows]
+    if not shown:
+        click.echo(empty)
+        return
+    table = Table(box=SIMPLE_HEAD, show_edge=False, pad_edge=False)
+    for column in columns:
+        table.add_column(column, overflow="fold")
+    for row in shown:
+        table.add_row(*row)
+    _console().print(table)
+
+
+def show_fields(fields: Mapping[str, object]) -> None:
+    """Print one thing as `name  value` lines, the values in one column."""
+    width = max((len(name) for name in fields), default=0)
+    for name, value in fields.items():
+        click.echo(f"{name.ljust(width)}  {word(value)}".rstrip())
+
+
+def say(sentence: str) -> None:
+    """Tell people what was done, on standard output."""
+    click.echo(printable(sentence))
+
+
+def warn(sentence: str) -> None:
+    """Tell people what they should know, on standard error."""
+    click.echo(f"{click.style('warning:', fg='yellow')} {printable(sentence)}", err=True)
+
+
+def show_problems(problems: Iterable[object]) -> None:
+    """Print problems on standard error, one a line, each as it reads."""
+    for problem in problems:
+        click.echo(printable(str(problem)), err=True)
+
+
+def fail(sentence: str, hint: str = "", *, status: int = REFUSED) -> NoReturn:
+    """Print what is wrong, and what to do about it, on standard error; end the command."""
+    click.echo(f"{click.style('error:', fg='red')} {printable(sentence)}", err=True)
+    if hint:
+        click.echo(f"{click.style('hint:', fg='cyan')} {printable(hint)}", err=True)
+    raise SystemExit(status)
+
+
+def word(cell: object) -> str:
+    """How a value reads in a table."""
+    match cell:
+        case None | "" | () | []:
+            return "-"
+        case bool():
+            return "yes" if cell else "no"
+        case list() | tuple() | set() | frozenset():
+            items = sorted(cell) if isinstance(cell, (set, frozenset)) else cell
+            return ", ".join(word(item) for item in items)
+        case _:
+            return printable(str(cell))
+
+
+def printable(text: str) -> str:
+    """The text with characters that would not show, or would steer the terminal, escaped; line ends stay."""
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() or c == "\n" else c.encode("unicode_escape").decode() for c in text)
+
+
+def _console() -> Console:
+    """A console as wide as the terminal, or endless where there is none."""
+    terminal = sys.stdout.isatty()
+    return Console(highlight=False, markup=False, emoji=False, width=None if terminal else UNBOUNDED)
