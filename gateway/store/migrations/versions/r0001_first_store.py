@@ -64,7 +64,7 @@ def _keys() -> None:
     op.create_table(
         "key_secrets",
         sa.Column("id", ID, nullable=False),
-        sa.Column("key_id", sa.BigInteger, nullable=False),
+        sa.Column("key_id", ID, nullable=False),
         sa.Column(
             "digest",
             sa.LargeBinary(32),
@@ -82,9 +82,9 @@ def _keys() -> None:
     op.create_index("ix_key_secrets_key_id", "key_secrets", ["key_id"])
     op.create_table(
         "key_scopes",
-        sa.Column("key_id", sa.BigInteger, nullable=False),
+        sa.Column("key_id", ID, nullable=False),
         sa.Column("trial", sa.Boolean, nullable=False),
-        sa.Column("scope_id", sa.BigInteger, nullable=False),
+        sa.Column("scope_id", ID, nullable=False),
         sa.PrimaryKeyConstraint("key_id", "trial", "scope_id", name="pk_key_scopes"),
         sa.ForeignKeyConstraint(["key_id"], ["api_keys.id"], name="fk_key_scopes_key_id"),
         sa.ForeignKeyConstraint(["scope_id"], ["scopes.id"], name="fk_key_scopes_scope_id"),
@@ -96,7 +96,7 @@ def _members() -> None:
     op.create_table(
         "members",
         sa.Column("id", ID, nullable=False),
-        sa.Column("scope_id", sa.BigInteger, nullable=False),
+        sa.Column("scope_id", ID, nullable=False),
         sa.Column("kind", sa.String(4), nullable=False),
         sa.Column("name", sa.String(200), nullable=False),
         sa.PrimaryKeyConstraint("id", name="pk_members"),
