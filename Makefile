@@ -4,7 +4,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup run test fmt lint types imports cover bench bench-smoke lock ci clean
+.PHONY: help setup run test fmt lint types imports cover bench lock ci clean
 
 PYTHON ?= $(firstword $(foreach name,python3.11 python3.12 python3.13 python3,$(shell command -v $(name))))
 VENV := .venv
@@ -62,7 +62,9 @@ lock: setup ## Pin every dependency anew, by name, version and hash alone
 	$(BIN)/pip-compile $(LOCKING) --output-file=requirements.lock pyproject.toml
 	$(BIN)/python -c '$(DEV_GROUP)' | $(BIN)/pip-compile $(LOCKING) \
 	  --constraint=requirements.lock --output-file=requirements-dev.lock pyproject.toml -
-	@! grep -nE '://|^-|@ ' requirements.lock requirements-dev.lock \
+	$(BIN)/pip-compile $(LOCKING) --only-build-deps --build-deps-for=wheel \
+	  --output-file=requirements-build.lock pyproject.toml
+	@! grep -nE '://|^-|@ ' requirements*.lock \
 	  || { echo "The lock names a place; it may hold names, versions and hashes alone." >&2; exit 1; }
 
 ci: lint types imports test ## What a change must pass
