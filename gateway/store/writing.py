@@ -11,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from gateway.domain.action import Action
 from gateway.domain.change import EVERY_SUBJECT, ChangeKind
 from gateway.domain.key import KeyState
+from gateway.domain.new_key import NewKey
 from gateway.domain.scope import Scope
 from gateway.domain.scope_use import MemberUse
 from gateway.store.address import StoreAddress
@@ -83,6 +84,30 @@ class Writing(Questions):
         )
         self._note(ChangeKind.KEY, key_id)
         return key_id
+
+    async def add_keys(self, keys: Sequence[NewKey]) -> list[int]:
+        """Put many keys on record, active, each with its secret and its scopes; returns their ids in order."""
+        rows = [
+            {
+                "label": key.label,
+                "state": KeyState.ACTIVE,
+                "on_trial": False,
+                "created_at": self.now,
+                "expires_at": key.expires_at,
+            }
+            for key in keys
+        ]
+        wanted = insert(api_keys).returning(api_keys.c.id, sort_by_parameter_order=True)
+        with told_as(self._address):
+            ids = [int(key_id) for key_id in await self._connection.scalars(wanted, rows)]
+        numbered = list(zip(ids, keys, strict=True))
+        secrets = [{"key_id": i, "digest": key.digest, "created_at": self.now} for i, key in numbered]
+        await self._run_many(insert(key_secrets), secrets)
+        granted = [{"key_id": i, "trial": False, "scope_id": s} for i, key in numbered for s in key.scope_ids]
+        await self._run_many(insert(key_scopes), granted)
+        for key_id in ids:
+            self._note(ChangeKind.KEY, key_id)
+        return ids
 
     async def add_secret(self, key_id: int, digest: bytes) -> None:
         """Let a key be proven by one more secret, known by its SHA-256."""
