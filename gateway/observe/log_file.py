@@ -17,7 +17,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
-STANDARD_OUTPUT: Final = "-"
+STANDARD_OUTPUT: Final = "standard output"
 STDOUT_FILENO: Final = 1
 HELD_BYTES: Final = 32 * 1024 * 1024
 """How much may wait for one file, in bytes."""
@@ -34,13 +34,18 @@ log = logging.getLogger("gateway.logs")
 
 
 class LogFile:
-    """A log's lines on their way to its file. `where` is a path, or `-` for standard output.
+    """A log's lines on their way to its file. `path` None is standard output.
 
     `offer`, `reopen` and `close` are for the event loop and never block it; all else is the thread's.
     """
 
-    def __init__(self, where: str, held_bytes: int = HELD_BYTES, retry_every: float = RETRY_EVERY) -> None:
-        self.where = where
+    def __init__(
+        self,
+        path: Path | None,
+        held_bytes: int = HELD_BYTES,
+        retry_every: float = RETRY_EVERY,
+    ) -> None:
+        self.where = STANDARD_OUTPUT if path is None else str(path)
         self.dropped = 0
         self._held_bytes = held_bytes
         self._retry_every = retry_every
@@ -51,9 +56,9 @@ class LogFile:
         self._closing = False
         self._give_up_at = float("inf")
         self._ended = threading.Event()
-        self._target = _Target(where)
-        self._complaint = _Complaint(where)
-        self._thread = threading.Thread(target=self._run, name=f"log {where}", daemon=True)
+        self._target = _Target(path)
+        self._complaint = _Complaint(self.where)
+        self._thread = threading.Thread(target=self._run, name=f"log {self.where}", daemon=True)
 
     def start(self) -> None:
         """Begin to write."""
@@ -156,13 +161,13 @@ class LogFile:
 class _Target:
     """The open file: found again when it was moved or removed, and never left with half a line in it."""
 
-    def __init__(self, where: str) -> None:
-        self._where = where
+    def __init__(self, path: Path | None) -> None:
+        self._path = path
         self._fd = -1
 
     def append(self, data: bytes) -> int:
         """Append whole lines; how many bytes of them stand in the file. Raises OSError if none could be."""
-        if self._where != STANDARD_OUTPUT and not self._is_current():
+        if not self._is_current():
             self.close()
         if self._fd < 0:
             self._fd = self._opened()
@@ -171,22 +176,22 @@ class _Target:
 
     def close(self) -> None:
         """Let go of the file."""
-        if self._fd >= 0 and self._where != STANDARD_OUTPUT:
+        if self._fd >= 0 and self._path is not None:
             with suppress(OSError):
                 os.close(self._fd)
         self._fd = -1
 
     def _opened(self) -> int:
-        if self._where == STANDARD_OUTPUT:
+        if self._path is None:
             return STDOUT_FILENO
-        Path(self._where).parent.mkdir(parents=True, exist_ok=True)
-        return os.open(self._where, OPEN, MODE)
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        return os.open(self._path, OPEN, MODE)
 
     def _is_current(self) -> bool:
-        if self._fd < 0:
-            return False
+        if self._fd < 0 or self._path is None:
+            return self._fd >= 0
         try:
-            there, ours = Path(self._where).stat(), os.fstat(self._fd)
+            there, ours = self._path.stat(), os.fstat(self._fd)
         except OSError:
             return False
         return (there.st_dev, there.st_ino) == (ours.st_dev, ours.st_ino)
@@ -207,7 +212,7 @@ class _Target:
     def _cut_back(self, data: bytes, before: os.stat_result, written: int) -> int:
         """Take the half line at the end away again; how many bytes are left standing.
 
-        If that cannot be, or somebody without the lock wrote meanwhile, the rest of the line is yet to follow.
+        If that cannot be, or somebody without the lock wrote meanwhile, the rest of the line must follow.
         """
         whole = data.rfind(b"\n", 0, written) + 1
         with suppress(OSError):
@@ -235,7 +240,7 @@ class _Complaint:
     """What the process log is told of a file that cannot be written: at most one warning a minute."""
 
     def __init__(self, where: str) -> None:
-        self._where = "standard output" if where == STANDARD_OUTPUT else where
+        self._where = where
         self._next = 0.0
         self._dropped_before = 0
         self.why = ""

@@ -10,6 +10,7 @@ from collections import deque
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final
 
 from gateway.domain.exchange import Exchange, Outcome
@@ -30,21 +31,24 @@ WAITING_RECORDS: Final = 50_000
 
 @dataclass(frozen=True, slots=True)
 class LogPlaces:
-    """Where the logs go: paths, `-` for standard output, None for nowhere."""
+    """Where the logs go; None is standard output."""
 
-    access: str | None
-    denied: str | None
+    access: Path | None
+    denied: Path | None
+
+    @property
+    def apart(self) -> bool:
+        """Whether they are two places; in one place, a denied line stands once."""
+        return self.access != self.denied
 
 
 class Logs:
     """Writes a line an exchange; implements half of `domain.ports.Observer`. Made by `open_logs`."""
 
     def __init__(self, places: LogPlaces, held_bytes: int = HELD_BYTES) -> None:
-        self._access = LogFile(places.access, held_bytes) if places.access else None
-        # Where both go to the same place, a denied line would stand there twice.
-        apart = places.denied if places.denied != places.access else None
-        self._denied = LogFile(apart, held_bytes) if apart else None
-        self._files = [file for file in (self._access, self._denied) if file]
+        self._access = LogFile(places.access, held_bytes)
+        self._denied = LogFile(places.denied, held_bytes) if places.apart else None
+        self._files = [self._access, self._denied] if self._denied else [self._access]
         self._waiting: deque[Exchange] = deque()
         self._lines = LineWriter()
         self._loop = asyncio.get_running_loop()
@@ -117,8 +121,7 @@ class Logs:
                 all_lines.append(text)
                 if record.outcome is Outcome.REFUSE or record.would_deny is not None:
                     denied.append(text)
-        if self._access:
-            self._access.offer(all_lines)
+        self._access.offer(all_lines)
         if self._denied and denied:
             self._denied.offer(denied)
 

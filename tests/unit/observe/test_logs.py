@@ -63,8 +63,8 @@ def ids(path: Path) -> list[str]:
 
 
 @contextlib.contextmanager
-def writing(where: Path | str, **options: float) -> Iterator[LogFile]:
-    file = LogFile(str(where), retry_every=0.01, **options)  # type: ignore[arg-type] # held_bytes is whole here
+def writing(path: Path) -> Iterator[LogFile]:
+    file = LogFile(path, retry_every=0.01)
     file.start()
     try:
         yield file
@@ -117,7 +117,7 @@ def test_a_time_is_shown_to_the_millisecond_in_utc(ts: float) -> None:
 
 async def test_refused_and_would_be_refused_stand_in_the_denied_log_too(tmp_path: Path) -> None:
     access, denied = tmp_path / "access.log", tmp_path / "denied.log"
-    async with open_logs(LogPlaces(str(access), str(denied))) as logs:
+    async with open_logs(LogPlaces(access, denied)) as logs:
         for record in (PERMIT, REFUSE, WATCHED):
             logs.exchange(record)
     assert ids(access) == ["a1", "b2", "c3"]
@@ -127,20 +127,14 @@ async def test_refused_and_would_be_refused_stand_in_the_denied_log_too(tmp_path
 
 async def test_a_place_that_both_logs_share_holds_each_line_once(tmp_path: Path) -> None:
     shared = tmp_path / "all.log"
-    async with open_logs(LogPlaces(str(shared), str(shared))) as logs:
+    async with open_logs(LogPlaces(shared, shared)) as logs:
         logs.exchange(REFUSE)
     assert ids(shared) == ["b2"]
 
 
-async def test_logs_may_be_off() -> None:
-    async with open_logs(LogPlaces(None, None)) as logs:
-        logs.exchange(REFUSE)
-    assert logs.dropped == 0
-
-
 async def test_lines_are_written_soon_without_being_asked(tmp_path: Path) -> None:
     access = tmp_path / "access.log"
-    async with open_logs(LogPlaces(str(access), None)) as logs:
+    async with open_logs(LogPlaces(access, Path("/dev/null"))) as logs:
         logs.exchange(PERMIT)
         deadline = time.monotonic() + BOUND
         while not access.exists() or not access.read_text():
@@ -151,7 +145,7 @@ async def test_lines_are_written_soon_without_being_asked(tmp_path: Path) -> Non
 
 async def test_rendering_many_lines_never_keeps_the_loop_long(tmp_path: Path) -> None:
     access = tmp_path / "access.log"
-    async with open_logs(LogPlaces(str(access), None)) as logs:
+    async with open_logs(LogPlaces(access, Path("/dev/null"))) as logs:
         for number in range(20_000):
             logs.exchange(PERMIT._replace(request_id=str(number)))
         turns = 0
@@ -165,7 +159,7 @@ async def test_rendering_many_lines_never_keeps_the_loop_long(tmp_path: Path) ->
 async def test_beyond_the_bound_lines_are_dropped_and_counted(tmp_path: Path) -> None:
     blocked = tmp_path / "file"
     blocked.touch()
-    async with open_logs(LogPlaces(str(blocked / "access.log"), None), held_bytes=2000) as logs:
+    async with open_logs(LogPlaces(blocked / "access.log", Path("/dev/null")), held_bytes=2000) as logs:
         for _ in range(100):
             logs.exchange(PERMIT)
         before = time.monotonic()
@@ -233,7 +227,7 @@ def test_a_folder_in_the_way_is_told_once_and_lines_wait_until_it_is_gone(
 
 def test_a_device_that_is_always_full_holds_nobody_up() -> None:
     before = time.monotonic()
-    file = LogFile("/dev/full", held_bytes=100, retry_every=0.01)
+    file = LogFile(Path("/dev/full"), held_bytes=100, retry_every=0.01)
     file.start()
     file.offer([b"x" * 49 + b"\n"] * 5)
     file.close(within=0.2)
@@ -274,10 +268,11 @@ def test_a_full_disk_leaves_no_half_line_and_logging_resumes_when_there_is_room(
 
 LIMITED = """
 import resource, signal, sys
+from pathlib import Path
 from gateway.observe.log_file import LogFile
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, (1000, resource.RLIM_INFINITY))
-file = LogFile(sys.argv[1], retry_every=0.01)
+file = LogFile(Path(sys.argv[1]), retry_every=0.01)
 file.start()
 file.offer([b"%099d\\n" % number for number in range(9)] + [b"y" * 299 + b"\\n"])
 while not file.failing:
@@ -296,7 +291,7 @@ def test_a_write_cut_short_is_cut_back_to_a_whole_line_and_done_again(tmp_path: 
     assert lines == [b"%099d" % number for number in range(9)] + [b"y" * 299]
 
 
-def _append(path: str, name: str, count: int) -> None:
+def _append(path: Path, name: str, count: int) -> None:
     file = LogFile(path)
     file.start()
     for number in range(count):
@@ -308,7 +303,7 @@ def _append(path: str, name: str, count: int) -> None:
 def test_several_processes_append_whole_lines_to_one_file(tmp_path: Path) -> None:
     path = tmp_path / "access.log"
     spawn = multiprocessing.get_context("forkserver")
-    writers = [spawn.Process(target=_append, args=(str(path), name, 500)) for name in "abc"]
+    writers = [spawn.Process(target=_append, args=(path, name, 500)) for name in "abc"]
     for writer in writers:
         writer.start()
     for writer in writers:
@@ -324,7 +319,7 @@ def test_a_pipe_that_nobody_reads_holds_nobody_up_and_loses_nothing_once_read(tm
     fifo = tmp_path / "fifo"
     os.mkfifo(fifo)
     line = b"x" * 999 + b"\n"
-    file = LogFile(str(fifo))
+    file = LogFile(fifo)
     file.start()
     before = time.monotonic()
     file.offer([line] * 500)
@@ -338,21 +333,20 @@ def test_a_pipe_that_nobody_reads_holds_nobody_up_and_loses_nothing_once_read(tm
     assert read == [line * 500]
 
 
-def test_standard_output_is_written_by_that_name(tmp_path: Path) -> None:
+def test_no_path_is_standard_output() -> None:
     script = (
         "from gateway.observe.log_file import LogFile\n"
-        "f = LogFile('-'); f.start(); f.offer([b'one\\n', b'two\\n']); f.close(5); f.ended(6)\n"
+        "f = LogFile(None); f.start(); f.offer([b'one\\n', b'two\\n']); f.close(5); f.ended(6)\n"
     )
     ended = subprocess.run([sys.executable, "-c", script], check=True, capture_output=True)
     assert ended.stdout == b"one\ntwo\n"
     assert ended.stderr == b""
-    assert not (tmp_path / "-").exists()
 
 
 def test_a_standard_output_that_was_closed_is_only_warned_about() -> None:
     script = (
         "from gateway.observe.log_file import LogFile\n"
-        "f = LogFile('-', retry_every=0.01); f.start(); f.offer([b'one\\n']*3); f.close(0.2); f.ended(6)\n"
+        "f = LogFile(None, retry_every=0.01); f.start(); f.offer([b'one\\n']*3); f.close(0.2); f.ended(6)\n"
         "import sys; sys.exit(f.dropped)\n"
     )
     reading, writing_end = os.pipe()

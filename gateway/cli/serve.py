@@ -1,0 +1,68 @@
+"""`gateway serve`: run the gateway."""
+
+import asyncio
+import os
+import sys
+from contextlib import suppress
+from pathlib import Path
+
+import click
+
+from gateway.cli.output import fail, show_problems
+from gateway.configuration import load_everything
+from gateway.document.problem import SettingsError
+from gateway.domain.ports import StoreUnavailableError
+from gateway.observe.process_log import LogFormat, log_to_standard_error
+from gateway.store.opening import open_store
+from gateway.supervisor.crew import CannotStartError
+from gateway.supervisor.plan import Plan
+from gateway.supervisor.planning import plan_of
+from gateway.supervisor.sockets import CannotListenError
+from gateway.supervisor.supervising import supervise
+
+
+@click.command()
+@click.option("--watch", is_flag=True, help="Reload when the configuration or a route map changes.")
+@click.option(
+    "--log-format",
+    type=click.Choice([*LogFormat]),
+    default=LogFormat.TEXT,
+    show_default=True,
+    help="How messages of the processes are written to standard error.",
+)
+@click.pass_obj
+def serve(config: Path, *, watch: bool, log_format: LogFormat) -> None:
+    """Run the gateway; print one `ready` line with both addresses.
+
+    SIGHUP reloads the configuration and reopens the logs. SIGTERM and SIGINT finish what is in flight, 30 s
+    at most; a second one ends at once.
+    """
+    log_to_standard_error("gateway", log_format)
+    try:
+        status = asyncio.run(_serve(config, watch=watch, log_format=log_format))
+    except SettingsError as bad:
+        show_problems(bad.problems)
+        fail(f"the configuration has {len(bad.problems)} problem{'s'[: len(bad.problems) != 1]}; not started")
+    except (StoreUnavailableError, CannotListenError, CannotStartError) as cannot:
+        fail(str(cannot))
+    sys.exit(status)
+
+
+async def _serve(config: Path, *, watch: bool, log_format: LogFormat) -> int:
+    plan = _load(config)
+    async with open_store(plan.store):
+        """An embedded store is made and upgraded by opening it, once, before N workers would try."""
+    return await supervise(
+        plan, lambda: _load(config), say_ready=_say_ready, watch=watch, log_format=log_format
+    )
+
+
+def _load(config: Path) -> Plan:
+    """Read and check the configuration and its route maps. Raises SettingsError."""
+    return plan_of(config, load_everything(config, os.environ).settings)
+
+
+def _say_ready(addresses: str) -> None:
+    """The one line on standard output; nobody reading it is no reason to end."""
+    with suppress(OSError):
+        click.echo(f"ready: {addresses}")

@@ -1,0 +1,138 @@
+"""What the parent process and a worker tell each other: a closed set of words, as framed JSON.
+
+    parent ─▶ worker   Start, AskMetrics, AskHealth, Reload, ReopenLogs, Drain
+    worker ─▶ parent   Ready, Failed, Metrics, Health, Reloaded, ReloadRefused
+
+A frame is a length (4 bytes, big-endian) and a JSON array `[word, {fields}]`.
+"""
+
+import struct
+from dataclasses import dataclass, fields
+from typing import Final
+
+import orjson
+
+from gateway.observe.health import WorkerHealth
+from gateway.observe.snapshot import Snapshot
+
+LENGTH: Final = struct.Struct(">I")
+LARGEST: Final = 32 * 1024 * 1024
+"""The longest frame, in bytes; a snapshot of thousands of modules is a tenth of it."""
+
+
+class LinkError(Exception):
+    """The other side broke the grammar of the link."""
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """The first message: what to serve, and under which number (0, 1, …) the worker is known."""
+
+    config: str
+    number: int
+    log_format: str = "text"
+
+
+@dataclass(frozen=True, slots=True)
+class AskMetrics:
+    """Answer with Metrics."""
+
+
+@dataclass(frozen=True, slots=True)
+class AskHealth:
+    """Answer with Health."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reload:
+    """Read the configuration again and swap it whole; answer with Reloaded or ReloadRefused."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReopenLogs:
+    """Open the log files anew."""
+
+
+@dataclass(frozen=True, slots=True)
+class Drain:
+    """Stop accepting, finish what is in flight, end."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """The worker accepts connections."""
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """The worker cannot start, and ends."""
+
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Metrics:
+    """Everything the worker counted so far."""
+
+    snapshot: Snapshot
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """What the worker says of itself."""
+
+    report: WorkerHealth
+
+
+@dataclass(frozen=True, slots=True)
+class Reloaded:
+    """The new configuration is in force."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReloadRefused:
+    """The new configuration is not in force, and the one before still is."""
+
+    why: str
+
+
+ToWorker = Start | AskMetrics | AskHealth | Reload | ReopenLogs | Drain
+ToParent = Ready | Failed | Metrics | Health | Reloaded | ReloadRefused
+Message = ToWorker | ToParent
+
+WORDS: Final[dict[str, type[Message]]] = {
+    kind.__name__: kind
+    for kind in (
+        *(Start, AskMetrics, AskHealth, Reload, ReopenLogs, Drain),
+        *(Ready, Failed, Metrics, Health, Reloaded, ReloadRefused),
+    )
+}
+"""Every word of the link; any other is refused."""
+
+SHAPES: Final[dict[object, type]] = {str: str, int: int, Snapshot: dict, WorkerHealth: dict}
+"""What JSON makes of each type that a message may have."""
+
+
+def encode(message: Message) -> bytes:
+    """The message as a frame. Raises LinkError if it is too long."""
+    told = {field.name: getattr(message, field.name) for field in fields(message)}
+    body = orjson.dumps([type(message).__name__, told])
+    if len(body) > LARGEST:
+        raise LinkError(f"a {type(message).__name__} of {len(body)} bytes is longer than the link takes")
+    return LENGTH.pack(len(body)) + body
+
+
+def decode(body: bytes) -> Message:
+    """The message in a frame's body. Raises LinkError for anything that is none."""
+    try:
+        word, told = orjson.loads(body)
+        kind = WORDS[word]
+        shape = {field.name: SHAPES[field.type] for field in fields(kind)}
+    except (ValueError, TypeError, KeyError):
+        raise LinkError(f"not a message of this link: {body[:40]!r}") from None
+    if not isinstance(told, dict) or told.keys() != shape.keys():
+        raise LinkError(f"a {word} with other fields than {sorted(shape)}")
+    for name, of in shape.items():
+        if type(told[name]) is not of:
+            raise LinkError(f"the {name} of a {word} is no {of.__name__}")
+    return kind(**told)

@@ -1,0 +1,253 @@
+"""The life of the parent process: start, signals, reload, drain."""
+
+import asyncio
+import logging
+import signal
+import socket
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+from typing import Final
+
+from aiohttp import web
+
+from gateway.document.problem import SettingsError
+from gateway.observe.admin import Findings, admin_app
+from gateway.observe.exposition import render
+from gateway.observe.families import Family, Kind
+from gateway.observe.health import Health, joined
+from gateway.supervisor.crew import CannotStartError, Crew, Orders
+from gateway.supervisor.plan import Plan
+from gateway.supervisor.sockets import address_of, listen_once, listen_shared
+from gateway.supervisor.watch import changes
+
+DRAIN_WITHIN: Final = 30.0
+"""How long requests in flight may take to finish, in seconds."""
+FLUSH_WITHIN: Final = 5.0
+"""How much longer a worker may take to flush its logs and end, in seconds."""
+COUNT_EVERY: Final = 5.0
+"""How often workers are asked for their counts, so that a crash loses at most so much, in seconds."""
+LOOK_AFTER_EVERY: Final = 1.0
+
+WORKERS: Final = Family("gateway_workers", Kind.GAUGE, (), "Worker processes that are ready.")
+RESTARTS: Final = Family(
+    "gateway_worker_restarts_total",
+    Kind.COUNTER,
+    (),
+    "Worker processes that were started to replace another.",
+)
+
+log = logging.getLogger("gateway.supervisor")
+
+
+@dataclass(frozen=True, slots=True)
+class Listening:
+    """The sockets of a gateway: one a worker, all on one port, and the admin listener."""
+
+    data: list[socket.socket]
+    admin: socket.socket
+
+    @classmethod
+    def by(cls, plan: Plan) -> "Listening":
+        """Take the ports of a plan. Raises CannotListenError."""
+        admin = listen_once(plan.admin, "admin.listen")
+        try:
+            return cls(listen_shared(plan.listen, "listen", plan.workers), admin)
+        except BaseException:
+            admin.close()
+            raise
+
+    def told(self) -> str:
+        """The addresses as the ready line tells them."""
+        return f"gateway http://{address_of(self.data[0])}, admin http://{address_of(self.admin)}"
+
+
+class Supervisor:
+    """Keeps one gateway running. `load` reads the configuration anew and raises SettingsError."""
+
+    def __init__(
+        self,
+        plan: Plan,
+        load: Callable[[], Plan],
+        listening: Listening,
+        orders: Orders,
+        *,
+        watch: bool = False,
+    ) -> None:
+        self._plan = plan
+        self._load = load
+        self._listening = listening
+        self._crew = Crew(listening.data, orders)
+        self._watch = watch
+        self._stop = asyncio.Event()
+        self._at_once = asyncio.Event()
+        self._reload_wanted = asyncio.Event()
+        self._reload_findings: tuple[str, ...] = ()
+
+    async def run(self, say_ready: Callable[[str], None]) -> int:
+        """Serve until a signal; the exit status. `say_ready` is called once, when all workers are ready.
+
+        Raises CannotStartError if a worker cannot start at all.
+        """
+        self._heed_signals()
+        async with self._admin():
+            try:
+                if await self._started():
+                    say_ready(self._listening.told())
+                    await self._stand_by()
+            finally:
+                status = await self._end()
+        return status
+
+    def _heed_signals(self) -> None:
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._asked_to_stop, signal.Signals(number).name)
+        loop.add_signal_handler(signal.SIGHUP, self._reload_wanted.set)
+
+    def _asked_to_stop(self, name: str) -> None:
+        if self._stop.is_set():
+            log.warning("%s again: ending at once", name)
+            self._at_once.set()
+        else:
+            log.info("%s: draining, %.0f s at most; once more ends at once", name, DRAIN_WITHIN)
+            self._stop.set()
+
+    @asynccontextmanager
+    async def _admin(self) -> AsyncIterator[None]:
+        app = admin_app(Findings(self._metrics, self._health))
+        runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
+        await runner.setup()
+        try:
+            await web.SockSite(runner, self._listening.admin, backlog=128).start()
+            yield
+        finally:
+            await runner.cleanup()
+
+    async def _started(self) -> bool:
+        """Whether the crew is ready; False if it was asked to stop before it was."""
+        starting = asyncio.create_task(self._crew.start())
+        stopped = asyncio.create_task(self._stop.wait())
+        await asyncio.wait({starting, stopped}, return_when=asyncio.FIRST_COMPLETED)
+        stopped.cancel()
+        if not starting.done():
+            starting.cancel()
+            with suppress(asyncio.CancelledError, CannotStartError):
+                await starting
+            return False
+        await starting
+        return True
+
+    async def _stand_by(self) -> None:
+        """Reload, watch and count until asked to stop."""
+        duties = [self._reload_when_wanted, self._count_regularly, self._look_after_regularly]
+        if self._watch:
+            duties.append(self._watch_files)
+        tasks = [asyncio.create_task(_for_good(duty)) for duty in duties]
+        await self._stop.wait()
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _end(self) -> int:
+        """Drain, or end at once if asked twice; the exit status."""
+        draining = asyncio.create_task(self._crew.drain(DRAIN_WITHIN + FLUSH_WITHIN))
+        at_once = asyncio.create_task(self._at_once.wait())
+        await asyncio.wait({draining, at_once}, return_when=asyncio.FIRST_COMPLETED)
+        at_once.cancel()
+        if not draining.done():
+            self._crew.kill()
+            await draining
+            return 1
+        if not draining.result():
+            log.warning("some requests took longer than %.0f s and were cut off", DRAIN_WITHIN)
+        return 0
+
+    async def _count_regularly(self) -> None:
+        while True:
+            await asyncio.sleep(COUNT_EVERY)
+            await self._crew.snapshot()
+
+    async def _look_after_regularly(self) -> None:
+        while True:
+            await asyncio.sleep(LOOK_AFTER_EVERY)
+            await self._crew.health()
+
+    async def _watch_files(self) -> None:
+        async for _ in changes(lambda: self._plan.files):
+            log.info("the configuration's files were changed")
+            self._reload_wanted.set()
+
+    async def _reload_when_wanted(self) -> None:
+        while True:
+            await self._reload_wanted.wait()
+            self._reload_wanted.clear()
+            await self._crew.reopen_logs()
+            self._reload_findings = await self._reload()
+            for finding in self._reload_findings:
+                log.warning("%s", finding)
+
+    async def _reload(self) -> tuple[str, ...]:
+        """Check the configuration and have every worker swap it; what an operator must know of that."""
+        try:
+            plan = await asyncio.to_thread(self._load)
+        except SettingsError as bad:
+            problems = "; ".join(map(str, bad.problems))
+            return (f"reload refused, the configuration before stays in force: {problems}",)
+        except Exception as broken:
+            log.exception("the configuration could not be read")
+            return (f"reload failed, the configuration before stays in force: {broken}",)
+        refusals = await self._crew.reload()
+        waiting = self._plan.needs_restart(plan)
+        self._plan = plan.held(self._plan)
+        if not refusals:
+            log.info("the configuration was read again and is in force")
+        for warning in plan.warnings:
+            log.warning("%s", warning)
+        return (
+            *(f"reload refused by {refusal}" for refusal in refusals),
+            *(f"`{name}` was changed and takes a restart to be in force" for name in waiting),
+        )
+
+    async def _metrics(self, accept: str) -> tuple[bytes, str]:
+        snapshot = await self._crew.snapshot()
+        return render(snapshot, accept, [(WORKERS, self._crew.ready), (RESTARTS, self._crew.restarts)])
+
+    async def _health(self) -> Health:
+        reports = await self._crew.health()
+        return joined(
+            reports,
+            {"workers": self._crew.why_not_ready(), "configuration": None},
+            [*self._reload_findings, *self._plan.warnings],
+        )
+
+
+async def _for_good(duty: Callable[[], Awaitable[None]]) -> None:
+    """Do a duty that never ends; should it break, tell and begin again: the workers serve on meanwhile."""
+    while True:
+        try:
+            await duty()
+        except Exception:
+            log.exception("a duty of the parent process broke and begins again")
+        await asyncio.sleep(LOOK_AFTER_EVERY)
+
+
+async def supervise(  # noqa: PLR0913 - what a gateway is made of, each thing once
+    plan: Plan,
+    load: Callable[[], Plan],
+    *,
+    say_ready: Callable[[str], None],
+    watch: bool = False,
+    log_format: str = "text",
+    worker_module: str = "gateway.worker",
+) -> int:
+    """Run a gateway until it is told to end; the exit status.
+
+    `worker_module` is what each worker process runs (`python -m`); it speaks like `gateway.worker`. Raises
+    CannotListenError and CannotStartError, each with a sentence for operators.
+    """
+    orders = Orders(plan.config, log_format, worker_module)
+    supervisor = Supervisor(plan, load, Listening.by(plan), orders, watch=watch)
+    for warning in plan.warnings:
+        log.warning("%s", warning)
+    return await supervisor.run(say_ready)
