@@ -76,12 +76,7 @@ def read_section(
         for detail in error.errors(include_url=False):
             _complain(document, kind, detail, at)
         return None
-    return section if not _spoilt_within(document, at) else None
-
-
-def _spoilt_within(document: Document, at: Location) -> bool:
-    """Whether the section, though its shape is right, holds what could not be read."""
-    return any(spoilt[: len(at)] == at for spoilt in document.spoilt)
+    return None if at in document.around else section
 
 
 def _without_nothing(document: Document, content: Value, at: Location) -> Value:

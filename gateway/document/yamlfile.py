@@ -46,15 +46,18 @@ _UNPRINTABLE: Final = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ue000\ue001\uf
 class Document:
     """A file that was read: its content, the line of every location, and what was wrong so far.
 
-    `spoilt` holds the locations that already have a problem, so that none is complained about twice;
-    `from_environment` those whose text came, in part or whole, from a variable, and is never shown.
+    `spoilt` holds the locations that already have a problem, so that none is complained about twice, and
+    `around` those around them, too. `from_environment` holds those whose text came, in part or whole, from
+    a variable, and is never shown.
     """
 
+    path: Path
     file: str
     content: dict[str, Value] = field(default_factory=dict, repr=False)
     lines: dict[Location, int] = field(default_factory=dict, repr=False)
     from_environment: set[Location] = field(default_factory=set, repr=False)
     spoilt: set[Location] = field(default_factory=set, repr=False)
+    around: set[Location] = field(default_factory=set, repr=False)
     problems: list[Problem] = field(default_factory=list, repr=False)
 
     def line(self, location: Location) -> int | None:
@@ -71,6 +74,7 @@ class Document:
         """Record a problem, unless the very location has one already."""
         if location not in self.spoilt:
             self.spoilt.add(location)
+            self.around.update(location[:depth] for depth in range(len(location) + 1))
             self.problems.append(Problem(self.file, self.line(location), dotted(location), message, hint))
 
 
@@ -87,7 +91,7 @@ def read_document(path: Path, environment: Mapping[str, str] | None) -> Document
 
     With `environment` None, `${…}` is text like any other.
     """
-    document = Document(shown(path))
+    document = Document(path, shown(path))
     try:
         text = _text(path)
         if environment is not None:
@@ -166,6 +170,8 @@ class _Builder:
             raise _UnreadableError(
                 _line(event), "a second document begins here", "keep one document in a file"
             )
+        if not content and not self.document.problems:
+            raise _UnreadableError(None, "is empty")
         if isinstance(content, dict):
             self.document.content = content
 

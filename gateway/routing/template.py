@@ -1,0 +1,119 @@
+"""Path templates: literal segments, `{name}` for exactly one, `/**` for any number of further ones."""
+
+import re
+from dataclasses import dataclass
+from enum import Enum
+from itertools import pairwise
+from typing import Final, NamedTuple
+
+from gateway.domain.verdict import Refusal
+from gateway.routing.canonical import canonical_path
+
+
+class Wild(Enum):
+    """A segment of a template that is no literal."""
+
+    ONE = "{…}"
+    """Exactly one non-empty segment."""
+    REST = "**"
+    """Any number of further segments, none included; always last."""
+
+
+Segment = bytes | Wild
+Shape = tuple[Segment, ...]
+"""What a template matches, placeholder names and a trailing slash left out."""
+
+
+@dataclass(frozen=True, slots=True)
+class Template:
+    """A path template as it was written, and its shape."""
+
+    text: str
+    shape: Shape
+
+    @property
+    def literal(self) -> bytes | None:
+        """The one path a template without placeholders matches, without a trailing slash; else None."""
+        parts = [segment for segment in self.shape if isinstance(segment, bytes)]
+        return b"/" + b"/".join(parts) if len(parts) == len(self.shape) else None
+
+
+class Fault(NamedTuple):
+    """Why a text is no template, and what to write instead."""
+
+    message: str
+    hint: str = ""
+
+
+_PLACEHOLDER: Final = re.compile(r"\{([A-Za-z_][A-Za-z0-9_-]*)\}")
+DEEPEST: Final = 64
+"""Segments of a template at most; no API is deeper."""
+
+PLACEHOLDER_HINT: Final = "a placeholder is a whole segment: /{id}"
+STAND_IN: Final = "x"
+"""A segment that is always in its normal form; it stands for placeholders while the rest is checked."""
+
+
+def parse_template(text: str, allowed: frozenset[str]) -> Template | Fault:
+    """The template a text means, or what is wrong with it; `allowed` holds the relaxed path rules."""
+    if not text.startswith("/"):
+        return Fault("must begin with a slash", f"write /{text}" if text else "write /v2/courses")
+    for mark, what in (("?", "query"), ("#", "fragment")):
+        if mark in text:
+            return Fault(f"holds a {what}", "templates are matched against the path alone")
+    written = text[1:].removesuffix("/").split("/") if text != "/" else []
+    fault = _fault_in(written) or _not_canonical(text, written, allowed)
+    return fault or Template(text, tuple(map(_segment, written)))
+
+
+def segments_of(path: bytes) -> list[bytes]:
+    """The segments of a canonical path, one trailing slash ignored."""
+    trimmed = path.removesuffix(b"/")
+    return trimmed.split(b"/")[1:] if trimmed else []
+
+
+def _segment(written: str) -> Segment:
+    if written == Wild.REST.value:
+        return Wild.REST
+    return Wild.ONE if written.startswith("{") else written.encode()
+
+
+def _fault_in(written: list[str]) -> Fault | None:
+    """What is wrong with the wild segments of a template."""
+    if len(written) > DEEPEST:
+        return Fault(f"has more than {DEEPEST} segments", "end it with /**")
+    names = [match[1] for segment in written if (match := _PLACEHOLDER.fullmatch(segment))]
+    if twice := next((a for a, b in pairwise(sorted(names)) if a == b), None):
+        return Fault(f"names the placeholder {{{twice}}} twice", "give each a name of its own")
+    for place, segment in enumerate(written, 1):
+        if segment == Wild.REST.value:
+            if place < len(written):
+                return Fault("has ** before its end", "** matches all further segments, so it stands last")
+        elif "*" in segment:
+            return Fault(
+                f"has a star in the segment {segment}", "write {name} for one segment, /** for the rest"
+            )
+        elif "{}" in segment:
+            return Fault("has a placeholder without a name", "write /{id}")
+        elif ("{" in segment or "}" in segment) and _PLACEHOLDER.fullmatch(segment) is None:
+            return Fault(f"has braces in the segment {segment}", PLACEHOLDER_HINT)
+    return None
+
+
+def _not_canonical(text: str, written: list[str], allowed: frozenset[str]) -> Fault | None:
+    """What keeps a template from ever matching a canonical path."""
+    plain = "/" + "/".join(STAND_IN if isinstance(_segment(part), Wild) else part for part in written)
+    if not plain.isascii():
+        return Fault("holds a letter outside ASCII", "percent-encode it as UTF-8, as clients do")
+    normal = canonical_path(plain.encode(), allowed)
+    if isinstance(normal, Refusal):
+        return Fault(f"can never match: {normal.detail[0].lower()}{normal.detail[1:].rstrip('.')}")
+    if normal != plain.encode():
+        wanted = iter(normal.decode().split("/")[1:])
+        better = "/".join(
+            part if isinstance(_segment(part), Wild) else new
+            for part, new in zip(written, wanted, strict=True)
+        )
+        end = "/" if text.endswith("/") else ""
+        return Fault("is not in its normal form, so it can never match", f"write /{better}{end}")
+    return None
