@@ -8,6 +8,7 @@ import csv
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from io import StringIO
 from typing import Final
 
 from gateway.control.refused import InvalidError, UnknownError
@@ -97,7 +98,7 @@ def _read(content: bytes) -> tuple[list[_Row], list[Problem]]:
     except UnicodeDecodeError as error:
         line = content[: error.start].count(b"\n") + 1
         raise InvalidError(f"line {line}: the file is not UTF-8 text") from None
-    reader = csv.reader(text.splitlines(keepends=True), strict=True)
+    reader = csv.reader(StringIO(text, newline=""), strict=True)
     rows: list[_Row] = []
     problems: list[Problem] = []
     try:

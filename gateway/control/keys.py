@@ -68,7 +68,7 @@ async def create_key(
 
 
 async def rotate_key(store: Store, actor: str, key_id: int, overlap: float) -> IssuedKey:
-    """A new secret for a key; those it has end after `overlap` seconds, 0 for at once. Raises RefusedError."""
+    """A new secret for a key; those it has end after `overlap` seconds. Raises RefusedError."""
     async with store.writing(actor) as writing:
         await _not_revoked(writing, key_id, "rotated")
         await writing.end_secrets(key_id, writing.now + overlap)
@@ -99,9 +99,7 @@ async def adopt_trial(store: Store, actor: str, key_id: int) -> KeyEntry:
         before = await _not_revoked(writing, key_id, "changed")
         trial = before.record.trial
         if trial is None:
-            raise StateError(
-                f"Key {key_id} has no trial set.", hint="`keys update ID --trial SCOPE` begins one"
-            )
+            raise StateError(f"Key {key_id} has no trial set.", hint="begin one with --trial")
         if not trial:
             raise StateError(f"The trial set of key {key_id} is empty. {WITHOUT_SCOPE}")
         await writing.set_scopes(key_id, [scope.id for scope in trial])

@@ -188,11 +188,11 @@ def unmapped_modules(scope: Scope, known_modules: Collection[str]) -> list[str]:
 def _edited(scope: Scope, edit: ScopeEdit, known: Collection[str]) -> Scope:
     """The scope with the edit applied; tells everything that is wrong with the edit at once."""
     wrong: list[str] = []
-    sets: dict[str, ModuleSet] = {}
+    sets: dict[Action, ModuleSet] = {}
     kept = ModuleSet(frozenset(unmapped_modules(scope, known)))
     for action, names in sorted(edit.modules.items()):
         try:
-            sets[action.word] = module_set_of(names, known, kept)
+            sets[action] = module_set_of(names, known, kept)
         except InvalidError as error:
             wrong += error.sentences
     label = scope.label
@@ -204,7 +204,17 @@ def _edited(scope: Scope, edit: ScopeEdit, known: Collection[str]) -> Scope:
     if wrong:
         raise InvalidError(*dict.fromkeys(wrong))
     bypass = scope.bypass_enabled_flag if edit.bypass_enabled_flag is None else edit.bypass_enabled_flag
-    return replace(scope, label=label, mode=edit.mode or scope.mode, bypass_enabled_flag=bypass, **sets)
+    create, read, update, delete = (sets.get(action, scope.selection(action)) for action in Action)
+    return replace(
+        scope,
+        label=label,
+        mode=edit.mode or scope.mode,
+        create=create,
+        read=read,
+        update=update,
+        delete=delete,
+        bypass_enabled_flag=bypass,
+    )
 
 
 def _warnings(scope: Scope, known: Collection[str]) -> tuple[str, ...]:

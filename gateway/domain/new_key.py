@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class NewKey:
-    """A key from elsewhere, known by the SHA-256 of its secret. `expires_at` is in seconds since the epoch."""
+    """A key from elsewhere, known by the SHA-256 of its secret; `expires_at` as seconds since the epoch."""
 
     label: str
     digest: bytes

@@ -86,7 +86,7 @@ class Writing(Questions):
         return key_id
 
     async def add_keys(self, keys: Sequence[NewKey]) -> list[int]:
-        """Put many keys on record, active, each with its secret and its scopes; returns their ids in order."""
+        """Put many keys on record, active, each with secret and scopes; returns their ids in order."""
         rows = [
             {
                 "label": key.label,
