@@ -14,7 +14,7 @@ class Outcome(StrEnum):
     ERROR = "error"
     """Permitted, but the feed failed or was cut short, or the gateway could not judge."""
     ABORT = "abort"
-    """Permitted, but the client left before the end."""
+    """The client left before the end."""
 
 
 class Exchange(NamedTuple):

@@ -15,12 +15,13 @@ class PrincipalKind(StrEnum):
     CLIENT = "client"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Principal:
     """A caller whose credential was proven, and its effective scopes, compiled.
 
     `name` is the closed form used in logs and towards the feed: `key:17`, `user:ada`. `trial_rights` is None
-    unless a trial set of scopes runs beside the scopes.
+    unless a trial set of scopes runs beside the scopes. Two principals are the same only if they are one
+    object, so that what was derived from one is never taken for another's.
     """
 
     kind: PrincipalKind

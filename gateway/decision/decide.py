@@ -1,0 +1,104 @@
+"""May they? The verdict on one request, from values alone: no clock, no cache, no log, no await."""
+
+from typing import Final
+
+from gateway.domain.action import Action
+from gateway.domain.feed import Enforcement, Feed
+from gateway.domain.permit import SEAL, Permit, Verdict
+from gateway.domain.principal import Principal
+from gateway.domain.scope import Scope, Vote
+from gateway.domain.target import Target, Unmapped
+from gateway.domain.verdict import Reason, Refusal
+
+WATCHED: Final = frozenset(
+    {
+        Reason.CREDENTIAL_MISSING,
+        Reason.CREDENTIAL_INVALID,
+        Reason.CREDENTIAL_EXPIRED,
+        Reason.CREDENTIAL_REVOKED,
+        Reason.ROUTE_UNMAPPED,
+        Reason.METHOD_UNMAPPED,
+        Reason.SCOPE_DENIED,
+        Reason.SCOPE_NONE,
+    }
+)
+"""What an observing feed lets through and records: the want of a credential, a route or a scope. Framing,
+path and limit refusals stay, and so does a feed that was switched off."""
+
+_WORDS: Final = tuple(action.word for action in Action)
+_MOST_NAMED: Final = 8
+
+
+def decide(principal: Principal, target: Target) -> Verdict:
+    """Whether the principal may do the target's action on its module.
+
+    At least one of its scopes must allow the pair and none deny it; with no scope at all, nothing is allowed.
+    A feed that is switched off serves only those who bypass the flag, and judges their scopes all the same.
+    """
+    feed, module, action = target.feed, target.module, target.action
+    if not feed.enabled and not principal.bypasses_enabled_flag:
+        return Refusal(Reason.FEED_DISABLED)
+    if module is None or action is None:
+        return Refusal(Reason.SCOPE_DENIED, "The route has no module, so no scope can allow it.")
+    if not principal.rights.granted[action] >> target.bit & 1:
+        return _refused(principal, action, module)
+    trial = principal.trial_rights
+    would_deny = None
+    if trial is not None and not trial.granted[action] >> target.bit & 1:
+        would_deny = Reason.SCOPE_DENIED if principal.trial else Reason.SCOPE_NONE
+    return Permit(SEAL, feed, target.route, module, _WORDS[action], principal, would_deny)
+
+
+def admit(target: Target) -> Verdict:
+    """The verdict on a public route: nobody needs to be proven, but the feed must be switched on."""
+    if not target.route.public:
+        return Refusal(Reason.CREDENTIAL_MISSING)
+    if not target.feed.enabled:
+        return Refusal(Reason.FEED_DISABLED)
+    word = None if target.action is None else _WORDS[target.action]
+    return Permit(SEAL, target.feed, target.route, target.module, word, None)
+
+
+def watch(refusal: Refusal, feed: Feed, place: Target | Unmapped) -> Verdict:
+    """What an observing feed makes of a refusal: let through and recorded, or refused all the same."""
+    if feed.enforcement is not Enforcement.OBSERVE or refusal.reason not in WATCHED:
+        return refusal
+    if not feed.enabled:
+        return Refusal(Reason.FEED_DISABLED)
+    if isinstance(place, Unmapped):
+        return Permit(SEAL, feed, place.route, None, None, None, refusal.reason)
+    word = None if place.action is None else _WORDS[place.action]
+    return Permit(SEAL, feed, place.route, place.module, word, None, refusal.reason)
+
+
+def deciding_scope(scopes: tuple[Scope, ...], target: Target) -> str | None:
+    """The scope that settles a target: the first that denies it, else the first that allows it."""
+    if len(scopes) == 1:
+        return scopes[0].name
+    action, module = target.action, target.module
+    if action is None or module is None:
+        return None
+    allowing = None
+    for scope in scopes:
+        vote = scope.vote(action, module)
+        if vote is Vote.DENY:
+            return scope.name
+        if vote is Vote.ALLOW and allowing is None:
+            allowing = scope.name
+    return allowing
+
+
+def _refused(principal: Principal, action: Action, module: str) -> Refusal:
+    """Say why: no scope at all, a scope that denies, or none that allows."""
+    word = action.word
+    if not principal.scopes:
+        return Refusal(Reason.SCOPE_NONE, module=module, action=word)
+    denying = next((s for s in principal.scopes if s.vote(action, module) is Vote.DENY), None)
+    if denying is not None:
+        detail = f"Your API Scope '{denying.name}' denies {word} on {module}."
+        return Refusal(Reason.SCOPE_DENIED, detail, module, word, denying.name)
+    names = ", ".join(f"'{scope.name}'" for scope in principal.scopes[:_MOST_NAMED])
+    unnamed = len(principal.scopes) - _MOST_NAMED
+    more = f" and {unnamed} more" if unnamed > 0 else ""
+    detail = f"None of your API Scopes ({names}{more}) allows {word} on {module}."
+    return Refusal(Reason.SCOPE_DENIED, detail, module, word)

@@ -1,0 +1,163 @@
+"""Which of a client's header fields cross to a feed, and under whose name the gateway adds its own.
+
+End-to-end fields cross unchanged, in order, repeats kept. What is for one hop stays here; what only the
+gateway may say is removed first, unconditionally, and said anew.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Final
+
+from gateway.domain.principal import Principal
+from gateway.domain.verdict import Reason, Refusal
+from gateway.http1.head import Fields, Section
+
+HOP_BY_HOP: Final = frozenset(
+    {
+        b"connection",
+        b"keep-alive",
+        b"proxy-authenticate",
+        b"proxy-authorization",
+        b"proxy-connection",
+        b"te",
+        b"trailer",
+        b"transfer-encoding",
+        b"upgrade",
+        b"content-length",
+        b"http2-settings",
+    }
+)
+"""Fields for this hop alone (RFC 9110 §7.6.1), and those of the framing, which is made anew."""
+
+ONLY_OURS: Final = (b"x-gateway-", b"x-forwarded-")
+"""Name prefixes that a client cannot use: a feed trusts what they say."""
+
+ONLY_OURS_WHOLE: Final = frozenset(
+    {b"forwarded", b"x-real-ip", b"x-request-id", b"x-original-url", b"x-rewrite-url", b"x-original-uri"}
+)
+"""Names likewise; the last three make some servers act on another path than the one that was judged."""
+
+METHOD_OVERRIDES: Final = frozenset({b"x-http-method-override", b"x-http-method", b"x-method-override"})
+
+
+class Underscores(StrEnum):
+    """What becomes of a field whose name has `_`, which CGI-like servers cannot tell from `-`."""
+
+    DROP = "drop"
+    REJECT = "reject"
+    ALLOW = "allow"
+
+
+class Overrides(StrEnum):
+    """What becomes of a method override header."""
+
+    REJECT = "reject"
+    STRIP = "strip"
+    HONOUR = "honour"
+
+
+class Credentials(StrEnum):
+    """What a feed gets to see of the caller's credential."""
+
+    STRIP = "strip"
+    PASS = "pass"  # noqa: S105 - a policy's name
+    SET = "set"
+
+
+@dataclass(frozen=True, slots=True)
+class CredentialRule:
+    """The feed's credential rule; with SET, the header and the value that the feed gets instead."""
+
+    kind: Credentials = Credentials.STRIP
+    header: str = ""
+    value: str = field(default="", repr=False)
+
+
+def reading_of(name: bytes) -> bytes:
+    """A field name as the most lenient server reads it: in lower case, `_` taken for `-`."""
+    return name.lower().replace(b"_", b"-")
+
+
+class HeaderRules:
+    """The header rules of one feed, ready to be applied."""
+
+    def __init__(
+        self,
+        key_header: str,
+        rule: CredentialRule,
+        underscores: Underscores = Underscores.DROP,
+        overrides: Overrides = Overrides.REJECT,
+    ) -> None:
+        self._key_header = key_header.lower().encode("ascii")
+        self._credentials = frozenset({reading_of(self._key_header), b"authorization"})
+        self._rule = rule
+        self._underscores = underscores
+        self._dropped = HOP_BY_HOP | ONLY_OURS_WHOLE
+        if overrides is Overrides.STRIP:
+            self._dropped |= METHOD_OVERRIDES
+        if rule.kind is Credentials.SET:
+            self._dropped |= {reading_of(rule.header.encode("ascii"))}
+
+    @property
+    def passes_credentials(self) -> bool:
+        """Whether the client's credential crosses as it came."""
+        return self._rule.kind is Credentials.PASS
+
+    def for_feed(self, section: Section, principal: Principal | None, *, with_credential: bool) -> bytes:
+        """The lines that a header section and a principal amount to, framing and Host among them.
+
+        `with_credential` keeps the client's own credential, whatever the rule: an observed request.
+        """
+        dropped = self._dropped | section.options
+        if not (with_credential or self.passes_credentials):
+            dropped |= self._credentials
+        lines = [b"%b: %b\r\n" % line for line in self._crossing(section.fields, dropped)]
+        if section.chunked:
+            lines.append(b"Transfer-Encoding: chunked\r\n")
+        elif section.length is not None:
+            lines.append(b"Content-Length: %d\r\n" % section.length)
+        if self._rule.kind is Credentials.SET and not with_credential:
+            lines.append(f"{self._rule.header}: {self._rule.value}\r\n".encode("latin-1"))
+        if principal is not None:
+            lines.append(identity_lines(principal))
+        return b"".join(lines)
+
+    def _crossing(self, fields: Fields, dropped: frozenset[bytes]) -> Iterable[tuple[bytes, bytes]]:
+        for name, value in fields:
+            reading = reading_of(name)
+            if reading in dropped or reading.startswith(ONLY_OURS):
+                continue
+            if b"_" in name and self._underscores is Underscores.DROP and name.lower() != self._key_header:
+                continue
+            yield name, value
+
+
+def identity_lines(principal: Principal) -> bytes:
+    """What a feed is told of the caller: `X-Gateway-Principal`, `-Key-Id`, `-Scopes`."""
+    lines = [b"X-Gateway-Principal: %b\r\n" % principal.name.encode("ascii", "backslashreplace")]
+    if principal.key_id is not None:
+        lines.append(b"X-Gateway-Key-Id: %d\r\n" % principal.key_id)
+    names = ",".join(scope.name for scope in principal.scopes)
+    lines.append(b"X-Gateway-Scopes: %b\r\n" % names.encode("ascii"))
+    return b"".join(lines)
+
+
+def refused_fields(
+    fields: Fields, key_header: str, underscores: Underscores, overrides: Overrides
+) -> Refusal | None:
+    """Why a request may not pass on account of its header names alone, or None."""
+    for name, _ in fields:
+        if overrides is Overrides.REJECT and reading_of(name) in METHOD_OVERRIDES:
+            return Refusal(Reason.METHOD_OVERRIDE)
+        if underscores is Underscores.REJECT and b"_" in name and name.lower() != key_header.lower().encode():
+            return Refusal(Reason.REQUEST_MALFORMED, "Header names with '_' are not accepted here.")
+    return None
+
+
+def overriding_method(fields: Fields) -> bytes | Refusal | None:
+    """The method that an override header asks for; None without one, refused when there are two."""
+    methods = [value for name, value in fields if reading_of(name) in METHOD_OVERRIDES]
+    if len(methods) > 1:
+        return Refusal(Reason.METHOD_OVERRIDE, "Send one method override header, not several.")
+    return methods[0] if methods else None

@@ -1,0 +1,187 @@
+"""The life of a request, on one page.
+
+    canonical path ─▶ route ─▶ public? ─▶ credential ─▶ feed enabled ─▶ scopes ─▶ forward
+
+`judge` is the one evaluator: the data plane, `gateway explain` and whatever asks "may they?" call it.
+"""
+
+import asyncio
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+from gateway.decision.decide import admit, decide, watch
+from gateway.domain.feed import Enforcement
+from gateway.domain.permit import Permit, Verdict
+from gateway.domain.principal import Principal
+from gateway.domain.target import Target, Unmapped
+from gateway.domain.verdict import Reason, Refusal
+from gateway.forward.client_side import ClientSide
+from gateway.forward.header_rules import Overrides, Underscores, overriding_method, refused_fields
+from gateway.forward.upstream import FeedUpstream
+from gateway.http1.grammar import TOKEN
+from gateway.http1.head import Section
+from gateway.identity.credential import Credential, CredentialReader
+from gateway.identity.keys import KeyIdentity
+from gateway.routing.canonical import canonical_path
+from gateway.routing.table import RouteTable
+
+log = logging.getLogger(__name__)
+
+
+def judge(place: Target | Unmapped, who: Principal | Refusal | None) -> Verdict:
+    """Who asks, for what, and may they? The first refusal is the answer.
+
+    `who` is not looked at on public routes. A request that no route maps is answered only to proven callers,
+    so that the route map cannot be read from outside.
+    """
+    verdict: Verdict
+    if isinstance(place, Target) and place.route.public:
+        verdict = admit(place)
+    elif not isinstance(who, Principal):
+        verdict = who or Refusal(Reason.CREDENTIAL_MISSING)
+    elif isinstance(place, Unmapped):
+        verdict = Refusal(place.reason, allow=place.allow)
+    else:
+        verdict = decide(who, place)
+    feed = place.feed
+    if feed is not None and feed.enforcement is Enforcement.OBSERVE and isinstance(verdict, Refusal):
+        return watch(verdict, feed, place)
+    return verdict
+
+
+@dataclass(slots=True)
+class Introduction:
+    """What a header section says of the caller, read once for all requests that repeat it byte for byte."""
+
+    section: Section
+    credential: Credential | Refusal | None
+    method: str | None
+    """The method that an honoured override asks for."""
+    refusal: Refusal | None
+    prepared: dict[object, bytes]
+
+
+class Asked(ClientSide, Protocol):
+    """One request, as the pipeline needs it; `refuse` and forwarding answer it."""
+
+    path: bytes
+    query: bytes | None
+    introduction: Introduction
+    started: float
+    body_limit: int
+    place: Target | Unmapped | None
+    principal: Principal | None
+    permit: Permit | None
+
+    def refuse(self, refusal: Refusal) -> None:
+        """Answer with a refusal."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class RequestRules:
+    """What the operator lets a request look like. `body_limit` is in bytes."""
+
+    key_header: str
+    paths: frozenset[str]
+    overrides: Overrides
+    underscores: Underscores
+    body_limit: int
+
+
+class Pipeline:
+    """One configuration of the data plane, whole: it is swapped as a whole, too."""
+
+    def __init__(
+        self,
+        routes: RouteTable,
+        credentials: CredentialReader,
+        identity: KeyIdentity,
+        upstreams: Mapping[str, FeedUpstream],
+        rules: RequestRules,
+    ) -> None:
+        self._routes = routes
+        self._credentials = credentials
+        self._identity = identity
+        self._upstreams = upstreams
+        self._rules = rules
+        self._learning: set[asyncio.Task[None]] = set()
+
+    def introduce(self, section: Section) -> Introduction:
+        """Read what a header section says of the caller, and which of its fields may not be there."""
+        rules = self._rules
+        refusal = refused_fields(section.fields, rules.key_header, rules.underscores, rules.overrides)
+        credential = self._credentials.in_fields(section.fields)
+        if isinstance(credential, Refusal):
+            refusal = refusal or credential
+        method = None
+        if rules.overrides is Overrides.HONOUR:
+            asked = overriding_method(section.fields)
+            if isinstance(asked, Refusal):
+                refusal = refusal or asked
+            elif asked is not None and TOKEN.fullmatch(asked) is None:
+                refusal = refusal or Refusal(Reason.METHOD_OVERRIDE, "The overriding method is no method.")
+            elif asked is not None:
+                method = asked.decode("ascii").upper()
+        return Introduction(section, credential, method, refusal, {})
+
+    def handle(self, asked: Asked) -> None:
+        """The life of a request. Nothing is awaited unless the store must be asked who this is."""
+        introduction = asked.introduction
+        if introduction.refusal is not None:
+            return asked.refuse(introduction.refusal)
+        path = canonical_path(asked.path, self._rules.paths)
+        if isinstance(path, Refusal):
+            return asked.refuse(path)
+        asked.path = path
+        method = introduction.method or asked.method
+        place = asked.place = self._routes.place(method, introduction.section.host or b"", path)
+        who: Principal | Refusal | None = None
+        if not (isinstance(place, Target) and place.route.public):
+            credential = introduction.credential
+            if asked.query is not None:
+                credential = self._credentials.in_query(asked.query, credential)
+            if isinstance(credential, Refusal):
+                return asked.refuse(credential)
+            who = self._identity.of(credential, asked.started)
+            if who is None and credential is not None:
+                return self._learn(asked, place, credential)
+        return self._answer(asked, place, who)
+
+    def _answer(self, asked: Asked, place: Target | Unmapped, who: Principal | Refusal | None) -> None:
+        if isinstance(who, Principal):
+            asked.principal = who
+        verdict = judge(place, who)
+        if isinstance(verdict, Refusal):
+            return asked.refuse(verdict)
+        asked.permit = verdict
+        _, route, _, _, principal, would_deny = verdict
+        limit = asked.body_limit = (route and route.max_body) or self._rules.body_limit
+        if asked.introduction.section.length is not None and asked.introduction.section.length > limit:
+            return asked.refuse(Refusal(Reason.BODY_TOO_LARGE))
+        upstream = self._upstreams[verdict.feed.name]
+        query = asked.query
+        watched = principal is None and would_deny is not None
+        if query is not None and not watched and not upstream.passes_credentials:
+            query = self._credentials.without_key(query)
+        asked.target = asked.path if query is None else b"%b?%b" % (asked.path, query)
+        return upstream.send(verdict, asked, asked.started)
+
+    def _learn(self, asked: Asked, place: Target | Unmapped, credential: Credential) -> None:
+        task = asyncio.get_running_loop().create_task(self._learn_then_answer(asked, place, credential))
+        self._learning.add(task)
+        task.add_done_callback(self._learning.discard)
+
+    async def _learn_then_answer(
+        self, asked: Asked, place: Target | Unmapped, credential: Credential
+    ) -> None:
+        who: Principal | Refusal
+        try:
+            who = await self._identity.learn(credential)
+        except Exception:
+            log.exception("a credential could not be looked up; the request is refused")
+            who = Refusal(Reason.STORE_UNAVAILABLE)
+        if not asked.over:
+            self._answer(asked, place, who)

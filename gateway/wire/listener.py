@@ -1,0 +1,122 @@
+"""What all of a worker's client connections share: the pipeline, the limits, who watches, and the way out."""
+
+import asyncio
+import socket
+from dataclasses import dataclass
+from time import monotonic
+from typing import Final
+
+from gateway.deadlines import Deadlines
+from gateway.domain.ports import Observer
+from gateway.domain.verdict import Refusal
+from gateway.forward.forwarded import Networks
+from gateway.http1.head import parse_section
+from gateway.pipeline import Introduction, Pipeline
+from gateway.wire.connection import ClientConnection
+from gateway.wire.refusals import Refuser
+
+LONGEST_REMEMBERED: Final = 2048
+MOST_REMEMBERED: Final = 4096
+"""Header sections remembered: at most 4096 of at most 2 KiB."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How much a client may send, and how slowly. Sizes in bytes, times in seconds.
+
+    `body` is the largest that any route accepts.
+    """
+
+    request_line: int
+    headers: int
+    header_count: int
+    body: int
+    header_timeout: float
+    body_idle_timeout: float
+    keepalive_timeout: float
+    connections: int
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """One configuration of the wire, swapped as a whole."""
+
+    pipeline: Pipeline
+    refuser: Refuser
+    limits: Limits
+    trusted: Networks
+
+
+class Listener:
+    """Accepts clients and keeps count of them."""
+
+    def __init__(self, terms: Terms, observer: Observer, deadlines: Deadlines) -> None:
+        self.observer = observer
+        self.deadlines = deadlines
+        self.connections: set[ClientConnection] = set()
+        self.draining = False
+        self._server: asyncio.Server | None = None
+        self._introductions: dict[bytes, Introduction] = {}
+        self._emptied = asyncio.Event()
+        self._take(terms)
+
+    def _take(self, terms: Terms) -> None:
+        self.pipeline = terms.pipeline
+        self.refuser = terms.refuser
+        self.limits = terms.limits
+        self.trusted = terms.trusted
+
+    def swap(self, terms: Terms) -> None:
+        """Judge by another configuration from the next request on; what was read before is forgotten."""
+        self._take(terms)
+        self._introductions = {}
+
+    def introduction(self, section: bytes) -> Introduction | Refusal:
+        """A header section, read once for all requests that repeat it byte for byte."""
+        known = self._introductions.get(section)
+        if known is not None:
+            return known
+        read = parse_section(section, self.limits.header_count)
+        if isinstance(read, Refusal):
+            return read
+        introduction = self.pipeline.introduce(read)
+        if len(section) <= LONGEST_REMEMBERED:
+            if len(self._introductions) >= MOST_REMEMBERED:
+                self._introductions.clear()
+            self._introductions[section] = introduction
+        return introduction
+
+    async def listen(self, bound: socket.socket) -> None:
+        """Accept on a listening socket."""
+        loop = asyncio.get_running_loop()
+        self._server = await loop.create_server(lambda: ClientConnection(self), sock=bound)
+
+    @property
+    def in_flight(self) -> int:
+        """How many requests are under way."""
+        return sum(connection.busy for connection in self.connections)
+
+    def left(self, connection: ClientConnection) -> None:
+        """A connection is closed."""
+        self.connections.discard(connection)
+        if not self.connections:
+            self._emptied.set()
+
+    async def drain(self, patience: float) -> int:
+        """Accept nothing more and let what is under way end; how many were cut after `patience` seconds."""
+        self.draining = True
+        if self._server is not None:
+            self._server.close()
+        for connection in tuple(self.connections):
+            connection.drain()
+        deadline = monotonic() + patience
+        while self.connections and (left := deadline - monotonic()) > 0:
+            self._emptied.clear()
+            try:
+                await asyncio.wait_for(self._emptied.wait(), left)
+            except TimeoutError:
+                break
+        cut = sum(connection.busy for connection in self.connections)
+        for connection in tuple(self.connections):
+            connection.abort()
+        return cut

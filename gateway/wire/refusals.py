@@ -1,0 +1,80 @@
+"""A refusal in bytes: problem+json (RFC 9457), challenges (RFC 6750 §3), Proxy-Status (RFC 9209).
+
+The status, the title and the sentence of each reason stand in one table, `domain.verdict.ANSWER_TO`.
+"""
+
+from email.utils import formatdate
+from http import HTTPStatus
+from time import time
+
+import orjson
+
+from gateway.domain.verdict import Challenge, Refusal
+
+
+class Refuser:
+    """Writes refusals for one realm."""
+
+    def __init__(self, realm: str) -> None:
+        quoted = realm.replace("\\", "\\\\").replace('"', '\\"')
+        self._bearer = f'WWW-Authenticate: Bearer realm="{quoted}"'
+        self._api_key = f'WWW-Authenticate: ApiKey realm="{quoted}"\r\n'
+        self._second = 0
+        self._date = ""
+
+    def bytes_of(self, refusal: Refusal, request_id: str, connection: str, *, head_only: bool) -> bytes:
+        """The whole answer. `connection` is a header line with CRLF, or empty."""
+        answer = refusal.answer
+        problem: dict[str, object] = {
+            "type": f"urn:scopegate:problem:{refusal.reason}",
+            "title": answer.title,
+            "status": answer.status,
+            "detail": refusal.detail or answer.detail,
+            "code": refusal.reason,
+            "request_id": request_id,
+        }
+        if refusal.module is not None:
+            problem["module"] = refusal.module
+        if refusal.action is not None:
+            problem["action"] = refusal.action
+        body = orjson.dumps(problem)
+        head = (
+            f"HTTP/1.1 {answer.status} {HTTPStatus(answer.status).phrase}\r\n"
+            f"Date: {self._now()}\r\n"
+            "Content-Type: application/problem+json\r\n"
+            f"Content-Length: {len(body)}\r\n"
+            "Cache-Control: no-store\r\n"
+            f"{self._special_lines(refusal)}"
+            f"Proxy-Status: scopegate; error={answer.proxy_error}\r\n"
+            f"X-Request-Id: {request_id}\r\n"
+            f"{connection}\r\n"
+        ).encode("latin-1", "replace")
+        return head if head_only else head + body
+
+    def _special_lines(self, refusal: Refusal) -> str:
+        answer = refusal.answer
+        lines = ""
+        if answer.challenge is not None:
+            lines = f"{self._bearer}{_error(refusal, answer.challenge)}\r\n{self._api_key}"
+        if refusal.allow:
+            lines += f"Allow: {', '.join(refusal.allow)}\r\n"
+        if answer.retry_after:
+            lines += f"Retry-After: {answer.retry_after}\r\n"
+        return lines
+
+    def _now(self) -> str:
+        second = int(time())
+        if second != self._second:
+            self._second = second
+            self._date = formatdate(second, usegmt=True)
+        return self._date
+
+
+def _error(refusal: Refusal, challenge: Challenge) -> str:
+    """The error attributes of the Bearer challenge (RFC 6750 §3): none where no credential was sent."""
+    if challenge is Challenge.NONE:
+        return ""
+    wanted = ""
+    if challenge is Challenge.INSUFFICIENT_SCOPE and refusal.module and refusal.action:
+        wanted = f', scope="{refusal.module}:{refusal.action}"'
+    return f', error="{challenge}"{wanted}'

@@ -1,0 +1,292 @@
+"""One request on a client's connection, and its answer: what the pipeline judges and forwarding talks to."""
+
+from random import getrandbits
+from time import monotonic, time
+from typing import TYPE_CHECKING, Final
+
+from gateway.decision.decide import deciding_scope
+from gateway.domain.exchange import Exchange, Outcome
+from gateway.domain.permit import Permit
+from gateway.domain.principal import Principal
+from gateway.domain.target import Target, Unmapped
+from gateway.domain.verdict import Reason, Refusal
+from gateway.forward.client_side import Uplink
+from gateway.http1.body import LAST_CHUNK
+from gateway.http1.head import AnswerHead, RequestLine
+from gateway.pipeline import Introduction
+
+if TYPE_CHECKING:
+    from gateway.wire.connection import ClientConnection
+
+LONGEST_LOGGED_PATH: Final = 2048
+HTTP_CONTINUE: Final = 100
+
+
+class Turn:
+    """One exchange, from the last byte of its request's head to the last byte of its answer.
+
+    It is the `Asked` of the pipeline and the `ClientSide` of forwarding. `started` is in monotonic seconds,
+    `ts` in seconds since the epoch.
+    """
+
+    __slots__ = (
+        "_answer_ended",
+        "_chunked",
+        "_keeps_alive",
+        "_refusal",
+        "_sent_at",
+        "_status",
+        "answering",
+        "body_limit",
+        "bytes_in",
+        "bytes_out",
+        "connection",
+        "continued",
+        "introduction",
+        "line",
+        "method",
+        "over",
+        "own_lines",
+        "path",
+        "permit",
+        "place",
+        "prepared",
+        "principal",
+        "query",
+        "request_id",
+        "section",
+        "started",
+        "target",
+        "ts",
+        "uplink",
+        "upload_begun",
+        "upload_done",
+    )
+
+    def __init__(  # noqa: PLR0913 - one argument a fact
+        self,
+        connection: "ClientConnection",
+        line: RequestLine,
+        introduction: Introduction,
+        own_lines: bytes,
+        request_id: bytes | None,
+        *,
+        keeps_alive: bool,
+        has_body: bool,
+    ) -> None:
+        self.connection = connection
+        self.line = line
+        self.method = line.method
+        self.path = line.path
+        self.query = line.query
+        self.target = b""
+        self.introduction = introduction
+        self.section = introduction.section
+        self.prepared = introduction.prepared
+        self.own_lines = own_lines
+        self.request_id = request_id or b"%032x" % getrandbits(128)
+        self.started = monotonic()
+        self.ts = time()
+        self.body_limit = 0
+        self.place: Target | Unmapped | None = None
+        self.principal: Principal | None = None
+        self.permit: Permit | None = None
+        self.uplink: Uplink | None = None
+        self.upload_done = not has_body
+        self.upload_begun = False
+        self.continued = not introduction.section.expects_continue
+        """Whether the client has been told to go on and send its body, or does not wait for that."""
+        self.answering = False
+        """Whether the head of the final answer has been written."""
+        self.over = False
+        self.bytes_in = 0
+        self.bytes_out = 0
+        self._keeps_alive = keeps_alive
+        self._refusal: Refusal | None = None
+        self._status = 0
+        self._chunked = False
+        self._sent_at: float | None = None
+        self._answer_ended: float | None = None
+
+    # From the pipeline
+
+    def refuse(self, refusal: Refusal) -> None:
+        """Answer with a refusal. The rest of the request is read and thrown away, or the connection ends."""
+        if self.over:
+            return
+        connection = self.connection
+        self._refusal = refusal
+        self._status = refusal.answer.status
+        keeps = self._keeps_alive and not refusal.answer.close and connection.can_skip_body()
+        answer = connection.listener.refuser.bytes_of(
+            refusal,
+            self.request_id.decode("ascii"),
+            self._connection_line(keeps=keeps).decode("ascii"),
+            head_only=self.method == "HEAD",
+        )
+        self.answering = True
+        connection.write(answer)
+        judged = refusal.reason is not Reason.STORE_UNAVAILABLE and self.permit is None
+        self._end(Outcome.REFUSE if judged else Outcome.ERROR, keeps=keeps)
+
+    # From forwarding, in order
+
+    def begun(self, uplink: Uplink, now: float) -> None:
+        """See ClientSide."""
+        self.uplink = uplink
+        self._sent_at = now
+        if not self.upload_done:
+            self.connection.uplink_open()
+
+    def interim(self, head: AnswerHead) -> None:
+        """See ClientSide. What an HTTP/1.0 client would not understand stays here."""
+        if not self.line.keeps_alive:
+            return
+        if head.status == HTTP_CONTINUE:
+            if self.continued:
+                return
+            self.continued = True
+        self.connection.write(head.start + b"\r\n")
+
+    def answer(self, head: AnswerHead, content: bytes, *, sized: bool, done: bool) -> None:
+        """See ClientSide. Head and first content leave in one write."""
+        keeps = self._keeps_alive and self.upload_done and not self.connection.listener.draining
+        framing = b""
+        self.bytes_out = len(content)
+        if not sized:
+            if self.line.keeps_alive:
+                framing = b"Transfer-Encoding: chunked\r\n"
+                self._chunked = True
+                if content:
+                    content = b"%x\r\n%b\r\n" % (len(content), content)
+                if done:
+                    content += LAST_CHUNK
+            else:
+                keeps = False  # an HTTP/1.0 client learns from the close where the body ends
+        self._status = head.status
+        self._keeps_alive = keeps
+        self.answering = True
+        request_id = b"" if head.has_request_id else b"X-Request-Id: %b\r\n" % self.request_id
+        self.connection.write(
+            b"".join((head.start, framing, request_id, self._connection_line(keeps=keeps), b"\r\n", content))
+        )
+        if done:
+            self._answered()
+
+    def content(self, content: bytes, *, done: bool) -> None:
+        """See ClientSide."""
+        connection = self.connection
+        self.bytes_out += len(content)
+        if not self._chunked:
+            if content:
+                connection.write(content)
+        elif content:
+            connection.write_pieces((b"%x\r\n" % len(content), content, b"\r\n"))
+        if done:
+            if self._chunked:
+                connection.write(LAST_CHUNK)
+            self._answered()
+
+    def failed(self, reason: Reason, detail: str = "") -> None:
+        """See ClientSide. Before the answer's head this is a refusal; after it, only a cut is honest."""
+        if self.over:
+            return
+        self.uplink = None
+        if not self.answering:
+            self.refuse(Refusal(reason, detail))
+            return
+        self._refusal = Refusal(reason, detail)
+        self._end(Outcome.ERROR, keeps=False, cut=True)
+
+    def hold_upload(self) -> None:
+        """See ClientSide."""
+        self.connection.hold_upload()
+
+    def resume_upload(self) -> None:
+        """See ClientSide."""
+        self.connection.resume_upload()
+
+    # From the client's connection
+
+    def upload(self, content: bytes, *, done: bool) -> None:
+        """Pass on a piece of the request's body, within the limit for the route."""
+        self.bytes_in += len(content)
+        if self.bytes_in > self.body_limit:
+            self._give_up(Refusal(Reason.BODY_TOO_LARGE))
+            return
+        self.upload_begun = True
+        self.upload_done = done
+        if self.uplink is not None:
+            self.uplink.send(content, done=done)
+
+    def broken(self, refusal: Refusal) -> None:
+        """The request's body cannot be read on: it is malformed, or too slow."""
+        self._give_up(refusal)
+
+    def left(self) -> None:
+        """The client has gone; the feed need not go on."""
+        if self.over:
+            return
+        if self.uplink is not None:
+            self.uplink.abandon()
+        self._end(Outcome.ABORT, keeps=False, cut=True)
+
+    def _give_up(self, refusal: Refusal) -> None:
+        if self.over:
+            return
+        if self.uplink is not None:
+            self.uplink.abandon()
+            self.uplink = None
+        if self.answering:
+            self._refusal = refusal
+            self._end(Outcome.ERROR, keeps=False, cut=True)
+        else:
+            self.refuse(refusal)
+
+    # The end
+
+    def _answered(self) -> None:
+        self._answer_ended = monotonic()
+        self._end(Outcome.PERMIT, keeps=self._keeps_alive)
+
+    def _connection_line(self, *, keeps: bool) -> bytes:
+        if not keeps:
+            return b"Connection: close\r\n"
+        return b"" if self.line.keeps_alive else b"Connection: keep-alive\r\n"
+
+    def _end(self, outcome: Outcome, *, keeps: bool, cut: bool = False) -> None:
+        self.over = True
+        self.uplink = None
+        now = self._answer_ended or monotonic()
+        connection = self.connection
+        connection.listener.observer.exchange(self._record(outcome, now))
+        connection.turn_ended(now, keeps=keeps, cut=cut)
+
+    def _record(self, outcome: Outcome, now: float) -> Exchange:
+        place, principal, refusal, permit = self.place, self.principal, self._refusal, self.permit
+        target = place if isinstance(place, Target) else None
+        scope = None if refusal is None else refusal.scope
+        if permit is not None and principal is not None and target is not None:
+            scope = deciding_scope(principal.scopes, target)
+        return Exchange(
+            self.ts,
+            self.request_id.decode("ascii"),
+            self.connection.client_address(self.introduction),
+            self.method,
+            self.path[:LONGEST_LOGGED_PATH].decode("ascii", "backslashreplace"),
+            None if place is None or place.feed is None else place.feed.name,
+            None if place is None or place.route is None else place.route.template,
+            None if target is None else target.module,
+            None if target is None or target.action is None else target.action.word,
+            None if principal is None else principal.name,
+            None if principal is None else principal.key_id,
+            outcome,
+            None if refusal is None else refusal.reason,
+            scope,
+            self._status,
+            self.bytes_in,
+            self.bytes_out,
+            (now - self.started) * 1000,
+            None if self._sent_at is None else (now - self._sent_at) * 1000,
+            None if permit is None or permit.would_deny is None else permit.would_deny,
+        )

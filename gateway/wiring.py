@@ -1,0 +1,258 @@
+"""The only place that constructs the data plane's rooms, joins them, and owns their lifetimes."""
+
+import asyncio
+import os
+import socket
+from collections.abc import AsyncIterator, Coroutine
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from gateway.configuration import Configuration, config_hash, load_everything
+from gateway.deadlines import Deadlines
+from gateway.document.problem import Problem, SettingsError
+from gateway.domain.change import Changes
+from gateway.domain.exchange import Exchange
+from gateway.domain.feed import Enforcement
+from gateway.domain.ports import KeySource, Observer
+from gateway.forward.header_rules import CredentialRule, Credentials, HeaderRules, Overrides, Underscores
+from gateway.forward.upstream import FeedUpstream, Timeouts
+from gateway.identity.credential import CredentialReader
+from gateway.identity.keys import KeyIdentity, Lifetimes
+from gateway.link import WorkerLink
+from gateway.observe.health import WorkerHealth, worker_health
+from gateway.observe.logs import LogPlaces, Logs, open_logs
+from gateway.observe.metrics import Metrics, Sources
+from gateway.observe.snapshot import Snapshot
+from gateway.pipeline import Pipeline, RequestRules
+from gateway.routing.table import RouteTable
+from gateway.settings.model import FeedSettings, Settings
+from gateway.store.follower import Follower
+from gateway.store.last_use import LastUse
+from gateway.store.opening import open_store
+from gateway.store.store import Store
+from gateway.wire.listener import Limits, Listener, Terms
+from gateway.wire.refusals import Refuser
+
+PATIENCE: Final = 30.0
+"""Seconds that a drain waits for what is in flight."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plane:
+    """The data plane as one configuration makes it."""
+
+    settings: Settings
+    routes: RouteTable
+    identity: KeyIdentity
+    upstreams: dict[str, FeedUpstream]
+    terms: Terms
+
+    async def retire(self) -> None:
+        """Let go of what another configuration replaces; what is in flight ends by itself."""
+        for upstream in self.upstreams.values():
+            await upstream.close()
+
+
+class Observers:
+    """Everyone who watches exchanges, as the one Observer that the data plane is given."""
+
+    def __init__(self, metrics: Metrics, logs: Logs, last_use: LastUse) -> None:
+        self._count = metrics.exchange
+        self._log = logs.exchange
+        self._note = last_use.exchange
+        self.upstream_error = metrics.upstream_error
+
+    def exchange(self, record: Exchange) -> None:
+        """See Observer."""
+        self._count(record)
+        self._log(record)
+        self._note(record)
+
+
+def plane_of(
+    settings: Settings, routes: RouteTable, keys: KeySource, deadlines: Deadlines, observer: Observer
+) -> Plane:
+    """Build the data plane for a configuration."""
+    cache, limits = settings.cache, settings.limits
+    identity = KeyIdentity(keys, routes.modules, Lifetimes(cache.principals, cache.ttl, cache.negative_ttl))
+    upstreams = {
+        name: _upstream(name, feed, settings, deadlines, observer) for name, feed in settings.feeds.items()
+    }
+    api_key = settings.authentication.api_key
+    underscores = Underscores(limits.underscore_headers)
+    overrides = Overrides(settings.method_override)
+    largest_body = _largest_body(settings, routes)
+    pipeline = Pipeline(
+        routes,
+        CredentialReader(api_key.header, api_key.query),
+        identity,
+        upstreams,
+        RequestRules(api_key.header, frozenset(settings.paths.allow), overrides, underscores, limits.body),
+    )
+    terms = Terms(
+        pipeline,
+        Refuser(settings.authentication.realm),
+        Limits(
+            limits.request_line,
+            limits.headers,
+            limits.header_count,
+            largest_body,
+            limits.header_timeout,
+            limits.body_idle_timeout,
+            limits.keepalive_timeout,
+            limits.connections,
+        ),
+        settings.trusted_proxies,
+    )
+    return Plane(settings, routes, identity, upstreams, terms)
+
+
+def _largest_body(settings: Settings, routes: RouteTable) -> int:
+    """The largest body that any route takes: what is refused before the route is known."""
+    own = [route.route.max_body for route in routes.routes if route.route.max_body is not None]
+    return max([settings.limits.body, *own])
+
+
+def _upstream(
+    name: str, feed: FeedSettings, settings: Settings, deadlines: Deadlines, observer: Observer
+) -> FeedUpstream:
+    rule = feed.credentials
+    rules = HeaderRules(
+        settings.authentication.api_key.header,
+        CredentialRule(
+            Credentials(rule.kind),
+            rule.header or "",
+            "" if rule.value is None else rule.value.get_secret_value(),
+        ),
+        Underscores(settings.limits.underscore_headers),
+        Overrides(settings.method_override),
+    )
+    timeouts = Timeouts(feed.timeouts.connect, feed.timeouts.response, feed.timeouts.idle)
+    addresses = [(upstream.host, upstream.port) for upstream in feed.upstream]
+    return FeedUpstream(name, addresses, timeouts, rules, deadlines, observer.upstream_error)
+
+
+class Worker:
+    """One data-plane process: the plane in force, and what outlives a reload."""
+
+    def __init__(self, config: Path, configuration: Configuration, store: Store, logs: Logs) -> None:
+        self.last_use = LastUse(store)
+        self.follower = Follower(store, self.forget)
+        self._config = config
+        self._keys: KeySource = store
+        self._logs = logs
+        self._deadlines = Deadlines()
+        self._hash = config_hash(configuration)
+        self._hits = 0
+        self._misses = 0
+        self._metrics = Metrics(self._sources())
+        self._observers = Observers(self._metrics, logs, self.last_use)
+        self._plane = self._plane_of(configuration)
+        self._listener = Listener(self._plane.terms, self._observers, self._deadlines)
+
+    def _plane_of(self, configuration: Configuration) -> Plane:
+        settings, routes = configuration
+        return plane_of(settings, routes, self._keys, self._deadlines, self._observers)
+
+    async def listen(self, bound: socket.socket) -> None:
+        """Accept clients."""
+        self._deadlines.start()
+        await self._listener.listen(bound)
+
+    def forget(self, changes: Changes) -> None:
+        """What others changed is forgotten here."""
+        self._plane.identity.forget(changes)
+
+    async def reload(self) -> None:
+        """Swap the configuration whole. Raises SettingsError, and then the last good one stays."""
+        configuration = load_everything(self._config, os.environ)
+        _refuse_what_needs_a_restart(self._config, self._plane.settings, configuration.settings)
+        before, self._plane = self._plane, self._plane_of(configuration)
+        self._hash = config_hash(configuration)
+        self._listener.swap(self._plane.terms)
+        self._hits += before.identity.hits
+        self._misses += before.identity.misses
+        await before.retire()
+
+    async def drain(self) -> None:
+        """Let what is in flight end, then let go of the feeds."""
+        await self._listener.drain(PATIENCE)
+        await self._plane.retire()
+        self._deadlines.stop()
+
+    def snapshot(self) -> Snapshot:
+        """What was counted so far."""
+        return self._metrics.snapshot()
+
+    def health(self) -> WorkerHealth:
+        """What this worker says of itself."""
+        warnings = [f"a log cannot be written: {why}" for why in self._logs.failing]
+        return worker_health({"store": self.follower.trouble}, warnings)
+
+    def _sources(self) -> Sources:
+        return Sources(
+            in_flight=lambda: self._listener.in_flight,
+            connections=lambda: len(self._listener.connections),
+            principal_cache=lambda: {
+                "hit": self._hits + self._plane.identity.hits,
+                "miss": self._misses + self._plane.identity.misses,
+            },
+            policy_revision=lambda: self.follower.seen,
+            config_hash=lambda: self._hash,
+            observing=lambda: {
+                name: feed.enforcement is Enforcement.OBSERVE
+                for name, feed in self._plane.settings.feeds.items()
+            },
+            log_dropped=lambda: self._logs.dropped,
+        )
+
+
+RESTART_KEYS: Final = ("store", "logs", "listen", "admin", "workers")
+"""Settings that are taken up when the gateway starts, and then stay."""
+
+
+def _refuse_what_needs_a_restart(config: Path, before: Settings, after: Settings) -> None:
+    changed = [key for key in RESTART_KEYS if getattr(before, key) != getattr(after, key)]
+    if changed:
+        raise SettingsError(
+            Problem(str(config), None, key, "cannot change while the gateway runs", "restart it")
+            for key in changed
+        )
+
+
+@asynccontextmanager
+async def _running(*duties: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
+    """Let duties run beside the block, and end with it."""
+    tasks = [asyncio.create_task(duty) for duty in duties]
+    try:
+        yield
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def run_worker(config: Path, bound: socket.socket, link: WorkerLink) -> int:
+    """Serve on a listening socket until the link asks for the drain; the exit status.
+
+    Raises SettingsError and StoreUnavailableError when there is nothing to begin with.
+    """
+    configuration = load_everything(config, os.environ)
+    settings = configuration.settings
+    places = LogPlaces(settings.logs.access, settings.logs.denied)
+    async with open_store(settings.store, create=False) as store, open_logs(places) as logs:
+        worker = Worker(config, configuration, store, logs)
+        await worker.follower.start()
+        link.on_metrics(worker.snapshot)
+        link.on_health(worker.health)
+        link.on_reload(worker.reload)
+        link.on_reopen_logs(logs.reopen)
+        async with _running(worker.follower.follow(), worker.last_use.keep_writing()):
+            await worker.listen(bound)
+            await link.ready()
+            await link.drain_requested.wait()
+            await worker.drain()
+        await worker.last_use.write()
+    return 0
