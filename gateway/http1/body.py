@@ -19,7 +19,7 @@ CHUNK_LINE: Final = re.compile(
 
 LONGEST_CHUNK_LINE: Final = 256
 MOST_EXTENSIONS: Final = 16 * 1024
-LARGEST_TRAILERS: Final = 8 * 1024
+LARGEST_TRAILERS: Final = 16 * 1024
 
 
 class FramingError(Exception):

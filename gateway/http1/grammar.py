@@ -26,8 +26,9 @@ QUERY: Final = re.compile(rb"[\x21\x22\x24-\x7e]*+")
 
 REG_NAME: Final = re.compile(rb"[A-Za-z0-9](?:[A-Za-z0-9\-._]*[A-Za-z0-9])?\.?")
 NUMERIC_LABEL: Final = re.compile(rb"[0-9]+|0[xX][0-9A-Fa-f]*")
-AUTHORITY: Final = re.compile(rb"(\[[0-9A-Fa-f:.]+\]|[^\[\]:@/?#]*)(?::([0-9]{1,5}))?")
+AUTHORITY: Final = re.compile(rb"(\[[0-9A-Fa-f:.]+\]|[^\[\]:@/?#]*)(?::([0-9]{0,5}))?")
 HIGHEST_PORT: Final = 65535
+DEFAULT_PORT: Final = b"80"
 
 
 def is_authority(authority: bytes) -> bool:
@@ -40,7 +41,7 @@ def is_authority(authority: bytes) -> bool:
     if matched is None:
         return False
     host, port = matched.groups()
-    if port is not None and int(port) > HIGHEST_PORT:
+    if port and int(port) > HIGHEST_PORT:
         return False
     if host.startswith(b"["):
         return _is_ipv6(host[1:-1])
@@ -48,6 +49,17 @@ def is_authority(authority: bytes) -> bool:
         return False
     last_label = host.removesuffix(b".").rpartition(b".")[2]
     return NUMERIC_LABEL.fullmatch(last_label) is None or _is_ipv4(host)
+
+
+def same_authority(one: bytes, other: bytes) -> bool:
+    """Whether two authorities name the same host and port; http's port may be left out (RFC 9110 §4.2.3)."""
+    return one == other or _with_port(one) == _with_port(other)
+
+
+def _with_port(authority: bytes) -> tuple[bytes, bytes]:
+    matched = AUTHORITY.fullmatch(authority)
+    host, port = (authority, b"") if matched is None else matched.groups()
+    return host.lower(), (port or DEFAULT_PORT).lstrip(b"0")
 
 
 def _is_ipv4(host: bytes) -> bool:

@@ -134,7 +134,7 @@ def parse_request_line(line: bytes) -> RequestLine | Refusal:
 def _absolute_form(target: bytes) -> tuple[bytes, bytes] | Refusal:
     """Authority and the rest, from `http://authority/path?query` (RFC 9112 §3.2.2)."""
     scheme, colon, rest = target.partition(b"://")
-    if not colon or scheme.lower() not in (b"http", b"https"):
+    if not colon or scheme.lower() != b"http":
         return malformed("The target must begin with '/', or be an absolute http URL; '*' is not served.")
     end = min(
         (at for at in (rest.find(b"/"), rest.find(b"?"), rest.find(b"#")) if at >= 0), default=len(rest)

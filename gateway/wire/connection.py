@@ -13,7 +13,7 @@ from gateway.domain.exchange import Exchange, Outcome
 from gateway.domain.verdict import Reason, Refusal
 from gateway.forward.forwarded import client_address, given_request_id, is_trusted, own_lines
 from gateway.http1.body import Body, ChunkedBody, FramingError, LengthBody
-from gateway.http1.grammar import BARE_LINE_END
+from gateway.http1.grammar import BARE_LINE_END, same_authority
 from gateway.http1.head import RequestLine, Section, malformed, parse_request_line
 from gateway.pipeline import Introduction
 from gateway.wire.turn import Turn
@@ -54,6 +54,7 @@ class ClientConnection(asyncio.Protocol):
     __slots__ = (
         "_address",
         "_body",
+        "_early",
         "_ended",
         "_half_closed",
         "_held",
@@ -80,6 +81,7 @@ class ClientConnection(asyncio.Protocol):
         self._turn: Turn | None = None
         self._turning = False
         self._body: Body | None = None
+        self._early = b""
         self._waiting = b""
         self._scanned = 0
         self._held = Hold(0)
@@ -239,11 +241,11 @@ class ClientConnection(asyncio.Protocol):
     def _begin(self, line: RequestLine, introduction: Introduction) -> None:
         section = introduction.section
         has_body = section.chunked or bool(section.length)
-        if has_body:
-            self._body = ChunkedBody() if section.chunked else LengthBody(section.length or 0)
         if section is not self._lines_for:
             self._lines_for = section
             self._lines = own_lines(self._address, section, trusted=self._trusted)
+        if has_body and not self._body_begun(line, section):
+            return
         options = section.options
         if line.keeps_alive:
             keeps = b"close" not in options
@@ -260,15 +262,35 @@ class ClientConnection(asyncio.Protocol):
         )
         self.deadline = inf
         self.listener.pipeline.handle(turn)
-        if has_body and self._turn is turn and turn.uplink is None:
+        if self._body is not None and self._turn is turn and turn.uplink is None:
             self._hold(Hold.FEED)
 
     # The request's body
 
+    def _body_begun(self, line: RequestLine, section: Section) -> bool:
+        """Read what of the body came with the head: nothing is sent of a request broken that early."""
+        body: Body = ChunkedBody() if section.chunked else LengthBody(section.length or 0)
+        self._early = b""
+        if self._waiting:
+            try:
+                self._early, taken = body.feed(self._waiting)
+            except FramingError as broken:
+                return self._refuse_unread(malformed(f"The body is malformed: {broken}."), line)
+            self._waiting = self._waiting[taken:]
+        self._body = None if body.done else body
+        return True
+
     def uplink_open(self) -> None:
         """The feed is connected: the body may flow."""
         turn = self._turn
-        if turn is None or self._body is None:
+        if turn is None:
+            return
+        early, self._early = self._early, b""
+        done = self._body is None
+        if early or done:
+            turn.continued = True  # it did not wait
+            turn.upload(early, done=done)
+        if done or turn.over:
             return
         if not turn.continued:
             self.deadline = monotonic() + CONTINUE_AFTER
@@ -454,7 +476,7 @@ def _misfit(line: RequestLine, section: Section, largest_body: int) -> Refusal |
             return malformed("An HTTP/1.1 request must have a Host header.")
     elif section.chunked:  # RFC 9112 §6.1
         return malformed("An HTTP/1.0 request cannot have a transfer coding.")
-    if line.authority is not None and line.authority.lower() != (section.host or b"").lower():
+    if line.authority is not None and not same_authority(line.authority, section.host or b""):
         return malformed("The target's authority and the Host header must be the same.")
     if section.length is not None and section.length > largest_body:
         return Refusal(Reason.BODY_TOO_LARGE)
