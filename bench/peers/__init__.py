@@ -1,0 +1,20 @@
+"""Every peer there is, in the order of the table."""
+
+from typing import Final
+
+from peer import Peer
+
+from peers import aiohttp_proxy, caddy, envoy, floor, haproxy, nginx, scopegate, traefik
+
+PEERS: Final[tuple[Peer, ...]] = (
+    scopegate.PEER,
+    floor.PEER,
+    nginx.FORWARDING,
+    haproxy.PEER,
+    nginx.AUTH_REQUEST,
+    envoy.API_KEY_AUTH,
+    envoy.EXT_AUTHZ,
+    traefik.PEER,
+    caddy.PEER,
+    aiohttp_proxy.PEER,
+)

@@ -1,0 +1,73 @@
+"""Traefik with `forwardAuth` asking the decision server: file provider, buffered JSON access log."""
+
+from typing import Final
+
+from peer import KEY_HEADER, Bed, Checks, Command, Peer, Stand
+from tools import Toolbox
+
+STATIC: Final = """\
+entryPoints:
+  integrations:
+    address: 127.0.0.1:{port}
+    http2:
+      maxConcurrentStreams: 250
+providers:
+  file:
+    filename: {directory}/dynamic.yaml
+    watch: false
+serversTransport:
+  maxIdleConnsPerHost: 128
+log:
+  level: ERROR
+  filePath: {directory}/traefik.log
+accessLog:
+  filePath: {log}
+  format: json
+  bufferingSize: 256
+global:
+  checkNewVersion: false
+  sendAnonymousUsage: false
+"""
+
+DYNAMIC: Final = """\
+http:
+  routers:
+    feed:
+      entryPoints: [integrations]
+      rule: PathPrefix(`/`)
+      middlewares: [decision]
+      service: feed
+  middlewares:
+    decision:
+      forwardAuth:
+        address: http://127.0.0.1:{decision}/
+        authRequestHeaders: [{key_header}]
+  services:
+    feed:
+      loadBalancer:
+        servers:
+          - url: http://127.0.0.1:{upstream}
+"""
+
+
+def _lay_out(bed: Bed) -> Stand:
+    static = STATIC.format(port=bed.port, directory=bed.directory, log=bed.access_log)
+    dynamic = DYNAMIC.format(decision=bed.decision_port, upstream=bed.upstream_port, key_header=KEY_HEADER)
+    bed.write("dynamic.yaml", dynamic)
+    file = bed.write("traefik.yaml", static)
+    return Stand((Command.of(bed.tools["traefik"], f"--configFile={file}"),), bed, asks_decision=True)
+
+
+def _version(tools: Toolbox) -> str:
+    return f"Traefik {tools.version('traefik', 'version')}"
+
+
+PEER: Final = Peer(
+    "traefik",
+    "Traefik `forwardAuth` + decision server",
+    Checks.DECISION,
+    "a JSON line a request to a file",
+    ("traefik",),
+    _lay_out,
+    _version,
+)

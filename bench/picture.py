@@ -1,0 +1,49 @@
+"""One picture of a run: CPU a request of every peer, the cheapest on top, least to most as a whisker."""
+
+from html import escape
+from typing import Final
+
+from results import GATEWAY, Results, Spread
+
+WIDTH: Final = 860
+LABELS: Final = 330
+ROW: Final = 30
+TOP: Final = 58
+STYLE: Final = """\
+text{font:13px system-ui,sans-serif;fill:#1f2933}.title{font-size:16px;font-weight:600}.note{fill:#52606d}
+.bar{fill:#9fb3c8}.own{fill:#2f6fde}.whisker{stroke:#102a43;stroke-width:1.5}
+@media(prefers-color-scheme:dark){text{fill:#e4e7eb}.note{fill:#9aa5b1}.whisker{stroke:#f5f7fa}.bar{fill:#627d98}}"""
+
+
+def draw(results: Results) -> str:
+    """The picture as SVG."""
+    costs = [(name, cost) for name in results.peers if (cost := results.cost(name))]
+    costs.sort(key=lambda row: row[1].middle)
+    scale = (WIDTH - LABELS - 80) / max((cost.most for _, cost in costs), default=1.0)
+    height = TOP + ROW * len(costs) + 14
+    bars = [_bar(results, name, cost, TOP + ROW * at, scale) for at, (name, cost) in enumerate(costs)]
+    return "\n".join(
+        [
+            f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" role="img"',
+            '  aria-label="CPU microseconds a request of the gateway and its peers">',
+            f"<style>{STYLE}</style>",
+            '<text class="title" x="12" y="24">CPU µs a request, all processes of each together</text>',
+            f'<text class="note" x="12" y="44">{escape(results.date)}, {escape(results.machine.cpu)}</text>',
+            *bars,
+            "</svg>\n",
+        ]
+    )
+
+
+def _bar(results: Results, name: str, cost: Spread, y: int, scale: float) -> str:
+    title = escape(results.peers[name].title.replace("*", "").replace("`", ""))
+    middle = y + ROW // 2
+    least, most = LABELS + cost.least * scale, LABELS + cost.most * scale
+    kind = "own" if name == GATEWAY else "bar"
+    return (
+        f'<text x="{LABELS - 10}" y="{middle + 4}" text-anchor="end">{title}</text>'
+        f'<rect class="{kind}" x="{LABELS}" y="{y + 4}" rx="2"'
+        f' width="{cost.middle * scale:.1f}" height="{ROW - 8}"/>'
+        f'<path class="whisker" d="M{least:.1f} {middle}H{most:.1f}"/>'
+        f'<text x="{most + 8:.1f}" y="{middle + 4}">{cost.middle:.1f}</text>'
+    )

@@ -1,0 +1,44 @@
+"""How much is measured: the whole of it in about twelve minutes, or a quick look within one."""
+
+from dataclasses import dataclass
+from typing import Final
+
+from rounds import Effort
+from transfer import MIB
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Rounds, lengths and sizes. `peers` empty means all; `transfers` maps a body's size to how often."""
+
+    rounds: int
+    peers: tuple[str, ...]
+    main: Effort
+    cases: Effort
+    many_routes: int
+    many_keys: int
+    transfers: dict[int, int]
+    transfer_rounds: int
+
+
+WHOLE: Final = Plan(
+    rounds=5,
+    peers=(),
+    main=Effort(warm_up=1, saturation=3, at_rate=3),
+    cases=Effort(warm_up=1, saturation=2, at_rate=0),
+    many_routes=10_000,
+    many_keys=100_000,
+    transfers={MIB: 32, 100 * MIB: 1},
+    transfer_rounds=3,
+)
+
+QUICK: Final = Plan(
+    rounds=1,
+    peers=("gateway", "floor", "nginx", "nginx-auth-request"),
+    main=Effort(warm_up=0, saturation=1, at_rate=1),
+    cases=Effort(warm_up=0, saturation=1, at_rate=0),
+    many_routes=1_000,
+    many_keys=1_000,
+    transfers={MIB: 4, 16 * MIB: 1},
+    transfer_rounds=1,
+)
