@@ -113,7 +113,8 @@ def _complain(document: Document, kind: type[Section], detail: ErrorDetails, at:
 def _shown(document: Document, location: Location, detail: ErrorDetails) -> str:
     """The offending text in quotes, where it may be shown at all."""
     value = detail["input"]
-    secret = location in document.from_environment or not NEVER_SHOWN.isdisjoint(location)
+    around = {location[:depth] for depth in range(len(location) + 1)}
+    secret = not document.from_environment.isdisjoint(around) or not NEVER_SHOWN.isdisjoint(location)
     if detail["type"] in WHOLE - {UNFIT} or not isinstance(value, str):
         return ""
     if secret:

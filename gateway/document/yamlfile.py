@@ -71,8 +71,9 @@ class Document:
         return f"{self.file}:{self.line(location)}"
 
     def complain(self, location: Location, message: str, hint: str = "") -> None:
-        """Record a problem, unless the very location has one already."""
-        if location not in self.spoilt:
+        """Record a problem, unless the location, or the text that stands for its list, has one already."""
+        listed = location[:-1] if location and isinstance(location[-1], int) else location
+        if self.spoilt.isdisjoint({location, listed}):
             self.spoilt.add(location)
             self.around.update(location[:depth] for depth in range(len(location) + 1))
             self.problems.append(Problem(self.file, self.line(location), dotted(location), message, hint))

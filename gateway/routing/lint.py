@@ -175,9 +175,9 @@ class _Tree:
             if asked is None:
                 continue
             further = at if asked is Wild.REST else at + 1
-            nearer = below.keys() if isinstance(asked, Wild) else below.keys() & {asked, Wild.ONE}
+            nearer = list(below) if isinstance(asked, Wild) else [asked, Wild.ONE]
             for segment in nearer:
-                if segment is not Wild.REST:
+                if segment in below and segment is not Wild.REST:
                     word = next((part for part in (segment, asked) if isinstance(part, bytes)), fresh)
                     pending.append(((*here, segment), further, (*path, word)))
 
