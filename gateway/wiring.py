@@ -176,9 +176,9 @@ class Worker:
         self._misses += before.identity.misses
         await before.retire()
 
-    async def drain(self) -> None:
-        """Let what is in flight end, then let go of the feeds."""
-        await self._listener.drain(PATIENCE)
+    async def drain(self, patience: float = PATIENCE) -> None:
+        """Let what is in flight end, for at most that many seconds, then let go of the feeds."""
+        await self._listener.drain(patience)
         await self._plane.retire()
         self._deadlines.stop()
 
