@@ -76,8 +76,10 @@ class Stage:
 
     @asynccontextmanager
     async def gateway(self) -> AsyncIterator["Actor"]:
-        """The gateway, ready for requests. Raises StageError."""
-        async with _running("the gateway", ["-m", "gateway", "-c", str(self.config), "serve"]) as actor:
+        """The gateway, ready for requests. It too ends with this process. Raises StageError."""
+        async with _running(
+            "the gateway", ["-m", "gateway.demo.tied", "-c", str(self.config), "serve"]
+        ) as actor:
             yield actor
 
 

@@ -32,7 +32,9 @@ class Stop:
 
     def curl(self, gateway: str, keys: Mapping[str, str]) -> str:
         """The request as a line to paste into a shell."""
-        words = ["curl", "-s", "-i", "--path-as-is"]
+        words = ["curl", "-s", "-i"]
+        if "%2e" in self.path:
+            words.append("--path-as-is")
         if self.method != "GET":
             words += ["-X", self.method]
         if self.key is not None:
