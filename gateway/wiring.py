@@ -49,10 +49,10 @@ class Plane:
     upstreams: dict[str, FeedUpstream]
     terms: Terms
 
-    async def retire(self) -> None:
+    def retire(self) -> None:
         """Let go of what another configuration replaces; what is in flight ends by itself."""
         for upstream in self.upstreams.values():
-            await upstream.close()
+            upstream.close()
 
 
 class Observers:
@@ -174,12 +174,12 @@ class Worker:
         self._listener.swap(self._plane.terms)
         self._hits += before.identity.hits
         self._misses += before.identity.misses
-        await before.retire()
+        before.retire()
 
     async def drain(self, patience: float = PATIENCE) -> None:
         """Let what is in flight end, for at most that many seconds, then let go of the feeds."""
         await self._listener.drain(patience)
-        await self._plane.retire()
+        self._plane.retire()
         self._deadlines.stop()
 
     def snapshot(self) -> Snapshot:

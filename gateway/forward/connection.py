@@ -129,7 +129,7 @@ class UpstreamConnection(asyncio.Protocol):
         self._interim = 0
         self._request = request
         self._chunked_up = client.section.chunked
-        self.deadline = now + self._home.response_timeout
+        self.deadline = now + self._home.response_timeout if client.upload_done else inf
         transport.write(request)
         client.begun(self, now)
 
@@ -158,7 +158,7 @@ class UpstreamConnection(asyncio.Protocol):
             transport.write(chunk(content) if self._chunked_up else content)
         if done and self._chunked_up:
             transport.write(LAST_CHUNK)
-        if not self.answered:
+        if done and not self.answered:
             self.deadline = monotonic() + self._home.response_timeout
 
     def hold_answer(self) -> None:
@@ -305,9 +305,12 @@ class UpstreamConnection(asyncio.Protocol):
     def pause_writing(self) -> None:
         """The feed reads slowly."""
         if self.client is not None:
+            self.deadline = monotonic() + self._home.idle_timeout
             self.client.hold_upload()
 
     def resume_writing(self) -> None:
         """The feed has caught up."""
         if self.client is not None:
+            if not self.client.upload_done:
+                self.deadline = inf
             self.client.resume_upload()

@@ -174,15 +174,12 @@ class FeedUpstream:
         self._count_fault(self._feed, kind)
         client.failed(reason, detail)
 
-    async def close(self) -> None:
-        """Close what rests, and let what is under way end by itself."""
+    def close(self) -> None:
+        """Close what rests; what is under way or still connecting ends by itself."""
         self.closed = True
         for address in self._addresses:
             for connection in tuple(address.resting):
                 connection.close()
-        for task in tuple(self._connecting):
-            task.cancel()
-        await asyncio.gather(*self._connecting, return_exceptions=True)
 
     async def _connect_for(self, client: ClientSide, request: bytes) -> None:
         reason = Reason.UPSTREAM_UNREACHABLE

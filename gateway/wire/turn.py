@@ -94,7 +94,7 @@ class Turn:
         self.uplink: Uplink | None = None
         self.upload_done = not has_body
         self.upload_begun = False
-        self.continued = not introduction.section.expects_continue
+        self.continued = not (introduction.section.expects_continue and line.keeps_alive and has_body)
         """Whether the client has been told to go on and send its body, or does not wait for that."""
         self.answering = False
         """Whether the head of the final answer has been written."""
