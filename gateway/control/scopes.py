@@ -271,6 +271,7 @@ def _deletion_warnings(
     if scope.mode is Mode.DENY:
         left = sorted({key.key_id for key in use.keys if not key.trial}.difference(emptied))
         warned += [
-            f"Key {key_id} may now do what {scope.name!r} denied, by its other scopes." for key_id in left
+            f"Key {key_id} may now do what {scope.name!r} denied, if other scopes allow it."
+            for key_id in left
         ]
     return tuple(warned)
