@@ -102,18 +102,16 @@ def _fault_in(written: list[str]) -> Fault | None:
 
 def _not_canonical(text: str, written: list[str], allowed: frozenset[str]) -> Fault | None:
     """What keeps a template from ever matching a canonical path."""
-    plain = "/" + "/".join(STAND_IN if isinstance(_segment(part), Wild) else part for part in written)
+    end = "/" if text.endswith("/") and written else ""
+    plain = "/" + "/".join(STAND_IN if isinstance(_segment(part), Wild) else part for part in written) + end
     if not plain.isascii():
         return Fault("holds a letter outside ASCII", "percent-encode it as UTF-8, as clients do")
     normal = canonical_path(plain.encode(), allowed)
     if isinstance(normal, Refusal):
         return Fault(f"can never match: {normal.detail[0].lower()}{normal.detail[1:].rstrip('.')}")
     if normal != plain.encode():
-        wanted = iter(normal.decode().split("/")[1:])
-        better = "/".join(
-            part if isinstance(_segment(part), Wild) else new
-            for part, new in zip(written, wanted, strict=True)
-        )
-        end = "/" if text.endswith("/") else ""
+        wanted = normal.decode()[1:].removesuffix("/").split("/")
+        pairs = zip(written, wanted, strict=True)
+        better = "/".join(part if isinstance(_segment(part), Wild) else new for part, new in pairs)
         return Fault("is not in its normal form, so it can never match", f"write /{better}{end}")
     return None
