@@ -173,9 +173,7 @@ def _faults(row: _Row, scopes: Mapping[str, Scope | str], now: float) -> tuple[l
 def _secret_fault(row: _Row) -> str:
     """What is wrong with a row's key or digest, without repeating it; empty if nothing is."""
     if bool(row.key) == bool(row.sha256):
-        return (
-            "give the key or its sha256, and not both" if row.key else "neither a key nor a sha256 is given"
-        )
+        return "both a key and a sha256 are given" if row.key else "neither a key nor a sha256 is given"
     if row.sha256:
         return "" if _SHA256.fullmatch(row.sha256) else "the sha256 is not 64 hexadecimal digits"
     if len(row.key) > LONGEST_KEY:

@@ -270,8 +270,6 @@ def _deletion_warnings(
     warned += [f"Key {key_id} has no scope now and is refused." for key_id in emptied if key_id not in given]
     if scope.mode is Mode.DENY:
         left = sorted({key.key_id for key in use.keys if not key.trial}.difference(emptied))
-        warned += [
-            f"Key {key_id} may now do what {scope.name!r} denied, if other scopes allow it."
-            for key_id in left
-        ]
+        freed = f"may now do what {scope.name!r} denied, if other scopes allow it"
+        warned += [f"Key {key_id} {freed}." for key_id in left]
     return tuple(warned)
