@@ -65,13 +65,25 @@ class Node:
 
     def find(self, segments: Sequence[bytes], at: int) -> Leaf | None:
         """The best leaf for the segments from `at` on; never deeper than the deepest template."""
-        if at == len(segments):
-            return self.end or self.rest
-        segment = segments[at]
-        literal = self.literals.get(segment)
-        if literal is not None and (leaf := literal.find(segments, at + 1)) is not None:
+        node = self
+        for place in range(at, len(segments)):
+            segment = segments[place]
+            literal, one = node.literals.get(segment), node.one if segment else None
+            if one is None and literal is not None and node.rest is None:
+                node = literal
+            elif literal is None and one is not None and node.rest is None:
+                node = one
+            else:
+                return node.choose(literal, one, segments, place + 1)
+        return node.end or node.rest
+
+    def choose(
+        self, literal: "Node | None", one: "Node | None", segments: Sequence[bytes], at: int
+    ) -> Leaf | None:
+        """The best leaf by way of the literal, else of the placeholder, else the rest from here."""
+        if literal is not None and (leaf := literal.find(segments, at)) is not None:
             return leaf
-        if self.one is not None and segment and (leaf := self.one.find(segments, at + 1)) is not None:
+        if one is not None and (leaf := one.find(segments, at)) is not None:
             return leaf
         return self.rest
 
