@@ -33,6 +33,16 @@ def make_engine(address: StoreAddress) -> AsyncEngine:
     return engine
 
 
+def for_reading(engine: AsyncEngine) -> AsyncEngine:
+    """The engine for questions of one statement, which need no transaction and so one round trip.
+
+    SQLite's connections are that way from the start; see `_begin_sqlite`.
+    """
+    if engine.dialect.name == "sqlite":
+        return engine
+    return engine.execution_options(isolation_level="AUTOCOMMIT")
+
+
 async def begin_writing(engine: AsyncEngine) -> AsyncConnection:
     """A connection whose transaction holds the store's write lock from its first moment.
 

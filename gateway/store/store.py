@@ -10,7 +10,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from gateway.store.address import StoreAddress
-from gateway.store.connecting import BEGIN, begin_writing
+from gateway.store.connecting import BEGIN, begin_writing, for_reading
 from gateway.store.faults import told_as
 from gateway.store.questions import Questions
 from gateway.store.schema import api_keys
@@ -39,7 +39,7 @@ class Store(Questions):
         clock: Callable[[], float],
         kept_changes: int,
     ) -> None:
-        super().__init__(_Standalone(engine, address))
+        super().__init__(_Standalone(for_reading(engine), address))
         self._engine = engine
         self._address = address
         self._clock = clock
