@@ -6,8 +6,8 @@ from ipaddress import ip_address
 from pathlib import Path
 
 from gateway.domain.feed import Enforcement
+from gateway.domain.header_policy import Credentials
 from gateway.settings.address import Address
-from gateway.settings.credentials import CredentialKind
 from gateway.settings.model import FeedSettings, Settings
 from gateway.supervisor.plan import Plan
 
@@ -63,7 +63,7 @@ def _of_feed(name: str, feed: FeedSettings) -> Iterator[str]:
         )
     if not feed.enabled:
         yield f"feed {name} is switched off: only callers whose scope bypasses the flag are served"
-    if feed.credentials.kind is CredentialKind.PASS:
+    if feed.credentials.kind is Credentials.PASS:
         yield f"feed {name} is sent the clients' credentials (feeds.{name}.credentials: pass)"
 
 

@@ -19,7 +19,7 @@ from gateway.observe.health import Health, joined
 from gateway.supervisor.crew import CannotStartError, Crew, Orders
 from gateway.supervisor.plan import Plan
 from gateway.supervisor.sockets import address_of, listen_once, listen_shared
-from gateway.supervisor.watch import changes
+from gateway.supervisor.watch import changes, sight
 
 DRAIN_WITHIN: Final = 30.0
 """How long requests in flight may take to finish, in seconds."""
@@ -79,6 +79,7 @@ class Supervisor:
         self._listening = listening
         self._crew = Crew(listening.data, orders)
         self._watch = watch
+        self._read = sight(plan.files)
         self._stop = asyncio.Event()
         self._at_once = asyncio.Event()
         self._reload_wanted = asyncio.Event()
@@ -174,7 +175,7 @@ class Supervisor:
             await self._crew.health()
 
     async def _watch_files(self) -> None:
-        async for _ in changes(lambda: self._plan.files):
+        async for _ in changes(lambda: self._plan.files, self._read):
             log.info("the configuration's files were changed")
             self._reload_wanted.set()
 

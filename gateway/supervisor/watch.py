@@ -16,10 +16,16 @@ def sight(files: Iterable[Path]) -> Sight:
     return tuple(map(_seen, files))
 
 
-async def changes(files: Callable[[], Iterable[Path]], every: float = LOOK_EVERY) -> AsyncIterator[None]:
-    """Yield whenever one of the files was changed and all of them have come to rest."""
-    told = sight(files())
-    before = told
+async def changes(
+    files: Callable[[], Iterable[Path]],
+    since: Sight,
+    every: float = LOOK_EVERY,
+) -> AsyncIterator[None]:
+    """Yield whenever one of the files was changed and all of them have come to rest.
+
+    `since` is how they looked when they were read.
+    """
+    told = before = since
     while True:
         await asyncio.sleep(every)
         now = sight(files())

@@ -171,11 +171,12 @@ class WorkerProcess:
 @contextmanager
 def _signals_blocked() -> Iterator[None]:
     """Hold signals back, in us and in the process started meanwhile, until it can heed them."""
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, HEEDED)
+    signal.pthread_sigmask(signal.SIG_BLOCK, HEEDED)
     try:
         yield
     finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        # Not the mask as it was: where several workers start at once, that was another's block.
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, HEEDED)
 
 
 def _signal_name(number: int) -> str:
