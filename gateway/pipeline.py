@@ -13,12 +13,13 @@ from typing import Protocol
 
 from gateway.decision.decide import admit, decide, watch
 from gateway.domain.feed import Enforcement
+from gateway.domain.header_policy import Overrides, Underscores
 from gateway.domain.permit import Permit, Verdict
 from gateway.domain.principal import Principal
 from gateway.domain.target import Target, Unmapped
 from gateway.domain.verdict import Reason, Refusal
 from gateway.forward.client_side import ClientSide
-from gateway.forward.header_rules import Overrides, Underscores, overriding_method, refused_fields
+from gateway.forward.header_rules import overriding_method, refused_fields
 from gateway.forward.upstream import FeedUpstream
 from gateway.http1.grammar import TOKEN
 from gateway.http1.head import Section

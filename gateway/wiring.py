@@ -16,7 +16,7 @@ from gateway.domain.change import Changes
 from gateway.domain.exchange import Exchange
 from gateway.domain.feed import Enforcement
 from gateway.domain.ports import KeySource, Observer
-from gateway.forward.header_rules import CredentialRule, Credentials, HeaderRules, Overrides, Underscores
+from gateway.forward.header_rules import CredentialRule, HeaderRules
 from gateway.forward.upstream import FeedUpstream, Timeouts
 from gateway.identity.credential import CredentialReader
 from gateway.identity.keys import KeyIdentity, Lifetimes
@@ -81,15 +81,19 @@ def plane_of(
         name: _upstream(name, feed, settings, deadlines, observer) for name, feed in settings.feeds.items()
     }
     api_key = settings.authentication.api_key
-    underscores = Underscores(limits.underscore_headers)
-    overrides = Overrides(settings.method_override)
     largest_body = _largest_body(settings, routes)
     pipeline = Pipeline(
         routes,
         CredentialReader(api_key.header, api_key.query),
         identity,
         upstreams,
-        RequestRules(api_key.header, frozenset(settings.paths.allow), overrides, underscores, limits.body),
+        RequestRules(
+            api_key.header,
+            frozenset(settings.paths.allow),
+            settings.method_override,
+            limits.underscore_headers,
+            limits.body,
+        ),
     )
     terms = Terms(
         pipeline,
@@ -122,12 +126,12 @@ def _upstream(
     rules = HeaderRules(
         settings.authentication.api_key.header,
         CredentialRule(
-            Credentials(rule.kind),
+            rule.kind,
             rule.header or "",
             "" if rule.value is None else rule.value.get_secret_value(),
         ),
-        Underscores(settings.limits.underscore_headers),
-        Overrides(settings.method_override),
+        settings.limits.underscore_headers,
+        settings.method_override,
     )
     timeouts = Timeouts(feed.timeouts.connect, feed.timeouts.response, feed.timeouts.idle)
     addresses = [(upstream.host, upstream.port) for upstream in feed.upstream]

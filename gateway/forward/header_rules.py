@@ -6,9 +6,9 @@ gateway may say is removed first, unconditionally, and said anew.
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from enum import StrEnum
 from typing import Final
 
+from gateway.domain.header_policy import Credentials, Overrides, Underscores
 from gateway.domain.principal import Principal
 from gateway.domain.verdict import Reason, Refusal
 from gateway.http1.head import Fields, Section
@@ -39,30 +39,6 @@ ONLY_OURS_WHOLE: Final = frozenset(
 """Names likewise; the last three make some servers act on another path than the one that was judged."""
 
 METHOD_OVERRIDES: Final = frozenset({b"x-http-method-override", b"x-http-method", b"x-method-override"})
-
-
-class Underscores(StrEnum):
-    """What becomes of a field whose name has `_`, which CGI-like servers cannot tell from `-`."""
-
-    DROP = "drop"
-    REJECT = "reject"
-    ALLOW = "allow"
-
-
-class Overrides(StrEnum):
-    """What becomes of a method override header."""
-
-    REJECT = "reject"
-    STRIP = "strip"
-    HONOUR = "honour"
-
-
-class Credentials(StrEnum):
-    """What a feed gets to see of the caller's credential."""
-
-    STRIP = "strip"
-    PASS = "pass"  # noqa: S105 - a policy's name
-    SET = "set"
 
 
 @dataclass(frozen=True, slots=True)

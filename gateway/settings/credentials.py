@@ -2,13 +2,13 @@
 
 import re
 from collections.abc import Mapping
-from enum import StrEnum
 from typing import Annotated, Final, Self
 
 from pydantic import AfterValidator, SecretStr, model_validator
 
 from gateway.document.fields import TOKEN
 from gateway.document.section import Section, unfit
+from gateway.domain.header_policy import Credentials
 
 OURS: Final = frozenset(
     {
@@ -58,21 +58,13 @@ def _field_value(value: SecretStr) -> SecretStr:
 FieldName = Annotated[str, AfterValidator(field_name)]
 
 
-class CredentialKind(StrEnum):
-    """What is done with the client's credential before a request is forwarded."""
-
-    STRIP = "strip"
-    PASS = "pass"  # noqa: S105 - an operator's word, not a password
-    SET = "set"
-
-
 class CredentialRule(Section):
     """Strip the client's credential, pass it on, or set the feed's own in its place.
 
     `header` and `value` are there when, and only when, the kind is `set`; the value never prints.
     """
 
-    kind: CredentialKind = CredentialKind.STRIP
+    kind: Credentials = Credentials.STRIP
     header: FieldName | None = None
     value: Annotated[SecretStr, AfterValidator(_field_value)] | None = None
 
@@ -81,19 +73,19 @@ class CredentialRule(Section):
     def _read(cls, written: object) -> object:
         """A word, or the mapping of header and value; `kind` itself is never written."""
         if isinstance(written, str):
-            if written not in {CredentialKind.STRIP, CredentialKind.PASS}:
+            if written not in {Credentials.STRIP, Credentials.PASS}:
                 raise unfit("is not a rule for credentials", WORDS_HINT)
             return {"kind": written}
-        if isinstance(written, Mapping) and not isinstance(written.get("kind"), CredentialKind):
+        if isinstance(written, Mapping) and not isinstance(written.get("kind"), Credentials):
             if "kind" in written:
                 raise unfit("has the unknown key kind", WORDS_HINT)
-            return {**written, "kind": CredentialKind.SET}
+            return {**written, "kind": Credentials.SET}
         return written
 
     @model_validator(mode="after")
     def _whole(self) -> Self:
         """A rule that sets needs both, and the others neither."""
         given = (self.header is not None) + (self.value is not None)
-        if given != (2 if self.kind is CredentialKind.SET else 0):
+        if given != (2 if self.kind is Credentials.SET else 0):
             raise unfit("needs both a header and a value", WORDS_HINT)
         return self

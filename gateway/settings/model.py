@@ -23,9 +23,10 @@ from gateway.document.fields import (
 )
 from gateway.document.section import Section, unfit
 from gateway.domain.feed import Enforcement
+from gateway.domain.header_policy import Credentials, Overrides, Underscores
 from gateway.settings.address import Address, ListenAddress, UpstreamAddress
 from gateway.settings.authentication import Authentication
-from gateway.settings.credentials import CredentialKind, CredentialRule
+from gateway.settings.credentials import CredentialRule
 
 BASE: Final = "base"
 """The validation context's key for the directory that relative route files start from."""
@@ -69,22 +70,6 @@ def _log(value: object) -> object:
 LogPath = Annotated[Path | None, BeforeValidator(_log)]
 
 
-class UnderscoreHeaders(StrEnum):
-    """What becomes of header fields with `_` in their name, which some feeds cannot tell from `-`."""
-
-    DROP = "drop"
-    REJECT = "reject"
-    ALLOW = "allow"
-
-
-class MethodOverride(StrEnum):
-    """What becomes of X-HTTP-Method-Override and its kin."""
-
-    REJECT = "reject"
-    STRIP = "strip"
-    HONOUR = "honour"
-
-
 class PathRelaxation(StrEnum):
     """The path rules an operator may relax."""
 
@@ -113,7 +98,7 @@ class FeedSettings(Section):
     upstream: Annotated[tuple[UpstreamAddress, ...], Listed, Field(min_length=1)]
     enabled: bool = True
     enforcement: Enforcement = Enforcement.ENFORCE
-    credentials: CredentialRule = CredentialRule(kind=CredentialKind.STRIP)
+    credentials: CredentialRule = CredentialRule(kind=Credentials.STRIP)
     timeouts: Timeouts = Timeouts()
     host: HostNames = ()
     prefix: Prefix = ""
@@ -146,7 +131,7 @@ class Limits(Section):
     body_idle_timeout: Duration = 30.0
     keepalive_timeout: Duration = 75.0
     connections: Count = 10_000
-    underscore_headers: UnderscoreHeaders = UnderscoreHeaders.DROP
+    underscore_headers: Underscores = Underscores.DROP
 
 
 class PathSettings(Section):
@@ -175,7 +160,7 @@ class Settings(Section):
     cache: CacheSettings = CacheSettings()
     limits: Limits = Limits()
     paths: PathSettings = PathSettings()
-    method_override: MethodOverride = MethodOverride.REJECT
+    method_override: Overrides = Overrides.REJECT
     trusted_proxies: Annotated[tuple[Annotated[Network, BeforeValidator(_network)], ...], Listed] = ()
     logs: LogSettings = LogSettings()
 

@@ -8,10 +8,10 @@ import pytest
 
 from gateway.document.problem import SettingsError
 from gateway.domain.feed import Enforcement
+from gateway.domain.header_policy import Credentials, Overrides
 from gateway.settings.address import Address, Upstream
-from gateway.settings.credentials import CredentialKind
 from gateway.settings.loading import load_settings
-from gateway.settings.model import MethodOverride, PathRelaxation, Settings
+from gateway.settings.model import PathRelaxation, Settings
 
 SMALLEST = "routes: [routes.yaml]\nfeeds:\n  training:\n    upstream: http://127.0.0.1:9000\n"
 SECRET = "s3cret-never-shown"
@@ -48,7 +48,7 @@ def test_the_smallest_file_has_the_contracts_defaults(load: Load, tmp_path: Path
     feed = settings.feeds["training"]
     assert feed.upstream == (Upstream("http", "127.0.0.1", 9000),)
     assert (feed.enabled, feed.enforcement) == (True, Enforcement.ENFORCE)
-    assert feed.credentials.kind is CredentialKind.STRIP
+    assert feed.credentials.kind is Credentials.STRIP
     assert (feed.timeouts.connect, feed.timeouts.response, feed.timeouts.idle) == (2, 30, 60)
     assert (feed.host, feed.prefix) == ((), "")
     assert settings.authentication.realm == "feeds"
@@ -62,7 +62,7 @@ def test_the_smallest_file_has_the_contracts_defaults(load: Load, tmp_path: Path
     assert (limits.header_timeout, limits.body_idle_timeout, limits.keepalive_timeout) == (10, 30, 75)
     assert limits.underscore_headers == "drop"
     assert settings.paths.allow == frozenset()
-    assert settings.method_override is MethodOverride.REJECT
+    assert settings.method_override is Overrides.REJECT
     assert settings.trusted_proxies == ()
     assert (settings.logs.access, settings.logs.denied) == (Path("var/access.log"), Path("var/denied.log"))
 
@@ -109,12 +109,12 @@ logs: {access: "-", denied: /tmp/denied.log}
     assert settings.routes[0].name == "routes.yaml"
     assert [str(upstream) for upstream in feed.upstream] == ["http://a.example:80", "http://[::1]:81"]
     assert (feed.enabled, feed.enforcement) == (False, Enforcement.OBSERVE)
-    assert (feed.credentials.kind, feed.credentials.header) == (CredentialKind.SET, "X-Feed-Key")
+    assert (feed.credentials.kind, feed.credentials.header) == (Credentials.SET, "X-Feed-Key")
     assert feed.credentials.value is not None
     assert feed.credentials.value.get_secret_value() == SECRET
     assert (feed.timeouts.connect, feed.timeouts.response, feed.timeouts.idle) == (0.5, 120, 3600)
     assert (feed.host, feed.prefix) == (("feeds.example.com",), "/training/v2")
-    assert settings.feeds["other"].credentials.kind is CredentialKind.PASS
+    assert settings.feeds["other"].credentials.kind is Credentials.PASS
     assert settings.authentication.realm == "no"
     assert settings.authentication.api_key.query == "api_key"
     assert settings.limits.header_timeout == 1.5
