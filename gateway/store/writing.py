@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import Any, Final
 
 import orjson
-from sqlalchemy import Column, Executable, Insert, Result, Row, Select, delete, insert, or_, update
+from sqlalchemy import Column, Executable, Insert, Result, Row, Select, delete, insert, or_, text, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gateway.domain.action import Action
@@ -24,6 +24,12 @@ KEPT_CHANGES: Final = 10_000
 
 CHANGES_WORTH_LISTING: Final = 1_000
 """From how many subjects of a kind in one transaction on the feed says "all of them"."""
+
+
+LAST_KEY_ID: Final = "SELECT seq FROM sqlite_sequence WHERE name = 'api_keys'"
+"""SQLite's own record of the largest id ever used (AUTOINCREMENT)."""
+
+DRAW_KEY_IDS: Final = "SELECT nextval('api_keys_id_seq') FROM generate_series(1, :count)"
 
 
 class Writing(Questions):
@@ -87,27 +93,26 @@ class Writing(Questions):
 
     async def add_keys(self, keys: Sequence[NewKey]) -> list[int]:
         """Put many keys on record, active, each with secret and scopes; returns their ids in order."""
+        numbered = list(zip(await self._fresh_key_ids(len(keys)), keys, strict=True))
         rows = [
             {
+                "id": key_id,
                 "label": key.label,
                 "state": KeyState.ACTIVE,
                 "on_trial": False,
                 "created_at": self.now,
                 "expires_at": key.expires_at,
             }
-            for key in keys
+            for key_id, key in numbered
         ]
-        wanted = insert(api_keys).returning(api_keys.c.id, sort_by_parameter_order=True)
-        with told_as(self._address):
-            ids = [int(key_id) for key_id in await self._connection.scalars(wanted, rows)]
-        numbered = list(zip(ids, keys, strict=True))
+        await self._run_many(insert(api_keys), rows)
         secrets = [{"key_id": i, "digest": key.digest, "created_at": self.now} for i, key in numbered]
         await self._run_many(insert(key_secrets), secrets)
         granted = [{"key_id": i, "trial": False, "scope_id": s} for i, key in numbered for s in key.scope_ids]
         await self._run_many(insert(key_scopes), granted)
-        for key_id in ids:
+        for key_id, _ in numbered:
             self._note(ChangeKind.KEY, key_id)
-        return ids
+        return [key_id for key_id, _ in numbered]
 
     async def add_secret(self, key_id: int, digest: bytes) -> None:
         """Let a key be proven by one more secret, known by its SHA-256."""
@@ -189,6 +194,15 @@ class Writing(Questions):
         await self._run(delete(key_scopes).where(*mine))
         rows = [{"key_id": key_id, "trial": trial, "scope_id": scope_id} for scope_id in set(scope_ids)]
         await self._run_many(insert(key_scopes), rows)
+
+    async def _fresh_key_ids(self, count: int) -> list[int]:
+        """Ids that no key has or had; nobody else takes them, for this transaction writes alone."""
+        with told_as(self._address):
+            if self._connection.dialect.name == "sqlite":
+                last = await self._connection.scalar(text(LAST_KEY_ID))
+                return list(range((last or 0) + 1, (last or 0) + 1 + count))
+            drawn = await self._connection.scalars(text(DRAW_KEY_IDS), {"count": count})
+            return sorted(int(key_id) for key_id in drawn)
 
     async def _insert_one(self, statement: Insert, column: Column[int]) -> int:
         with told_as(self._address):

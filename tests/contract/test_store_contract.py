@@ -8,6 +8,7 @@ import pytest
 
 from gateway.domain.change import EVERY_SUBJECT, ChangeKind
 from gateway.domain.key import KeyState
+from gateway.domain.new_key import NewKey
 from gateway.domain.scope import Mode, ModuleSet, Scope
 from gateway.domain.scope_use import KeyUse, MemberKind, MemberUse, ScopeUse
 from gateway.store.opening import open_store
@@ -293,3 +294,21 @@ async def test_what_another_process_writes_is_in_the_next_poll(store: Store, url
     assert await other.wait() == 0
     changes = await store.changes_after(seen)
     assert [(row.kind, row.subject) for row in changes.rows] == [(ChangeKind.KEY, "1")]
+
+
+async def test_many_keys_are_put_on_record_at_once_each_with_its_own(store: Store) -> None:
+    first = await a_key(store)
+    new = [
+        NewKey(f"key {number}", number.to_bytes(32, "big"), frozenset({10_000, 10_001 + number % 2}), None)
+        for number in range(1, 41)
+    ]
+    async with store.writing("ada") as writing:
+        ids = await writing.add_keys(new)
+        await writing.record("key.import", "key:*")
+    assert ids == list(range(first + 1, first + 41))
+    for key_id, key in zip(ids, new, strict=True):
+        found = await store.key_with_digest(key.digest)
+        assert found is not None
+        assert (found.id, found.label) == (key_id, key.label)
+        assert {scope.id for scope in found.scopes} == key.scope_ids
+    assert await a_key(store, digest=OTHER_DIGEST) == ids[-1] + 1
