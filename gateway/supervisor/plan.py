@@ -1,6 +1,6 @@
 """What the parent process needs to know of the configuration, and nothing more."""
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from gateway.settings.address import Address
@@ -31,13 +31,3 @@ class Plan:
             "store": self.store != changed.store,
         }
         return tuple(name for name, differs in fixed.items() if differs)
-
-    def held(self, standing: "Plan") -> "Plan":
-        """This plan, with what only a restart can change as it stands."""
-        return replace(
-            self,
-            listen=standing.listen,
-            admin=standing.admin,
-            workers=standing.workers,
-            store=standing.store,
-        )

@@ -29,6 +29,8 @@ COUNT_EVERY: Final = 5.0
 """How often workers are asked for their counts, so that a crash loses at most so much, in seconds."""
 LOOK_AFTER_EVERY: Final = 1.0
 
+STAYS: Final = "the configuration before stays in force"
+
 WORKERS: Final = Family("gateway_workers", Kind.GAUGE, (), "Worker processes that are ready.")
 RESTARTS: Final = Family(
     "gateway_worker_restarts_total",
@@ -193,22 +195,20 @@ class Supervisor:
         try:
             plan = await asyncio.to_thread(self._load)
         except SettingsError as bad:
-            problems = "; ".join(map(str, bad.problems))
-            return (f"reload refused, the configuration before stays in force: {problems}",)
+            return (f"reload refused, {STAYS}: {'; '.join(map(str, bad.problems))}",)
         except Exception as broken:
             log.exception("the configuration could not be read")
-            return (f"reload failed, the configuration before stays in force: {broken}",)
-        refusals = await self._crew.reload()
-        waiting = self._plan.needs_restart(plan)
-        self._plan = plan.held(self._plan)
-        if not refusals:
-            log.info("the configuration was read again and is in force")
+            return (f"reload failed, {STAYS}: {broken}",)
+        if fixed := self._plan.needs_restart(plan):
+            names = ", ".join(f"`{name}`" for name in fixed)
+            return (f"reload refused, {STAYS}: {names} cannot change while the gateway runs; restart it",)
+        if refusals := await self._crew.reload():
+            return tuple(f"reload refused, {STAYS} there: {refusal}" for refusal in refusals)
+        self._plan = plan
+        log.info("the configuration was read again and is in force")
         for warning in plan.warnings:
             log.warning("%s", warning)
-        return (
-            *(f"reload refused by {refusal}" for refusal in refusals),
-            *(f"`{name}` was changed and takes a restart to be in force" for name in waiting),
-        )
+        return ()
 
     async def _metrics(self, accept: str) -> tuple[bytes, str]:
         snapshot = await self._crew.snapshot()
