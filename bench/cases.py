@@ -1,40 +1,40 @@
 """The gateway under other loads than the one its peers share: refusals, bodies, many routes, many keys."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Final
 
-from peer import READ_PATH, Bed, Load, Stand
-from peers.scopegate import DENIED_PATH, Furnished, Size, furnish
+from peer import Bed, Stand
+from peers.scopegate import DENIED_PATH, FEW, Size, furnish, keys_over, paths_over
 
-FEW: Final = 10
 KIB: Final = 1024
+ASKED: Final = 1000
+"""How many different paths or keys are asked in turn."""
 
 
-def lay_out_cases(bed: Callable[[str], Bed], many: Size) -> Mapping[str, Stand]:
-    """The gateway laid out for every case; few and many are asked in the same way, so they compare."""
-    few = furnish(bed("gateway-few"), Size(FEW, FEW))
-    routes = furnish(bed("gateway-routes"), Size(many.routes, FEW))
-    keys = furnish(bed("gateway-keys"), Size(FEW, many.keys))
-    known = few.stand.load
-    return {
-        "permitted": few.stand,
-        "refused (scope)": few.stand.under(replace(known, paths=(DENIED_PATH,), refused=True)),
-        "POST of 1 KiB": few.stand.under(
-            replace(known, method="POST", paths=("/v2/courses",), body_bytes=KIB)
-        ),
-        f"{FEW} routes": _over_paths(few),
-        f"{many.routes:,} routes": _over_paths(routes),
-        f"{FEW} keys": _over_keys(few),
-        f"{many.keys:,} keys": _over_keys(keys),
-    }
+def plain_cases(gateway: Stand) -> Iterator[tuple[str, Stand]]:
+    """Cases for the gateway that stands beside its peers."""
+    known = gateway.load
+    yield "permitted", gateway
+    yield "refused (scope)", gateway.under(replace(known, paths=(DENIED_PATH,), refused=True))
+    yield (
+        "POST of 1 KiB",
+        gateway.under(replace(known, method="POST", paths=("/v2/courses",), body_bytes=KIB)),
+    )
 
 
-def _over_paths(gateway: Furnished) -> Stand:
-    """A thousand paths in turn, spread over all routes."""
-    return gateway.stand.under(replace(gateway.stand.load, paths=gateway.paths))
+def size_cases(gateway: Stand, bed: Callable[[str], Bed], many: Size) -> Iterator[tuple[str, Stand]]:
+    """Few, then many; both are asked in the same way, so they compare. Raises PeerFailedError."""
+    routes, keys = Size(many.routes, FEW.keys), Size(FEW.routes, many.keys)
+    yield f"{FEW.routes} routes", _over_paths(gateway, FEW)
+    yield f"{many.routes:,} routes", _over_paths(furnish(bed("gateway-routes"), routes), routes)
+    yield f"{FEW.keys} keys", _over_keys(gateway, FEW)
+    yield f"{many.keys:,} keys", _over_keys(furnish(bed("gateway-keys"), keys), keys)
 
 
-def _over_keys(gateway: Furnished) -> Stand:
-    """As many keys in turn as there are, up to a thousand."""
-    return gateway.stand.under(Load(paths=(READ_PATH,), keys=gateway.keys))
+def _over_paths(gateway: Stand, size: Size) -> Stand:
+    return gateway.under(replace(gateway.load, paths=paths_over(size, ASKED)))
+
+
+def _over_keys(gateway: Stand, size: Size) -> Stand:
+    return gateway.under(replace(gateway.load, keys=keys_over(size, ASKED)))

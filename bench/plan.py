@@ -3,20 +3,24 @@
 from dataclasses import dataclass
 from typing import Final
 
+from peers.scopegate import Size
 from rounds import Effort
 from transfer import MIB
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """Rounds, lengths and sizes. `peers` empty means all; `transfers` maps a body's size to how often."""
+    """Rounds, lengths and sizes.
+
+    `peers` empty means all, `many` None leaves the cases of size out, `transfers` maps a body's size to how
+    often it is moved.
+    """
 
     rounds: int
     peers: tuple[str, ...]
     main: Effort
     cases: Effort
-    many_routes: int
-    many_keys: int
+    many: Size | None
     transfers: dict[int, int]
     transfer_rounds: int
 
@@ -26,8 +30,7 @@ WHOLE: Final = Plan(
     peers=(),
     main=Effort(warm_up=1, saturation=3, at_rate=3),
     cases=Effort(warm_up=1, saturation=2, at_rate=0),
-    many_routes=10_000,
-    many_keys=100_000,
+    many=Size(routes=10_000, keys=100_000),
     transfers={MIB: 32, 100 * MIB: 1},
     transfer_rounds=3,
 )
@@ -36,9 +39,8 @@ QUICK: Final = Plan(
     rounds=1,
     peers=("gateway", "floor", "nginx", "nginx-auth-request"),
     main=Effort(warm_up=0, saturation=1, at_rate=1),
-    cases=Effort(warm_up=0, saturation=1, at_rate=0),
-    many_routes=1_000,
-    many_keys=1_000,
+    cases=Effort(warm_up=1, saturation=1, at_rate=0),
+    many=None,
     transfers={MIB: 4, 16 * MIB: 1},
     transfer_rounds=1,
 )

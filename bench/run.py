@@ -18,11 +18,10 @@ from pathlib import Path
 from types import FrameType
 from typing import Final, NoReturn
 
-from cases import lay_out_cases
+from cases import plain_cases, size_cases
 from machine import Cores, UnfitMachineError, this_machine, two_cores
 from peer import Bed, Load, Peer, Stand
 from peers import PEERS
-from peers.scopegate import Size
 from picture import draw
 from plan import QUICK, WHOLE, Plan
 from process import BENCH, PeerFailedError, free_port
@@ -113,13 +112,18 @@ class Run:
             samples = measure_all({DIRECT: direct, **stands}, plan.rounds, plan.main, self.cores, self)
             if GATEWAY not in {sample.name for sample in samples}:
                 return samples, []
-            many = Size(plan.many_routes, plan.many_keys)
-            try:
-                cases = lay_out_cases(lambda name: self.bed(name, bed.upstream_port), many)
-            except PeerFailedError as error:
-                self.failed("the gateway's other cases", str(error))
-                return samples, []
+            cases = self.cases(stands[GATEWAY], bed.upstream_port)
             return samples, measure_all(cases, plan.rounds, plan.cases, self.cores, self)
+
+    def cases(self, gateway: Stand, upstream_port: int) -> dict[str, Stand]:
+        """The gateway in its other cases."""
+        cases = dict(plain_cases(gateway))
+        if self.plan.many:
+            try:
+                cases |= size_cases(gateway, lambda name: self.bed(name, upstream_port), self.plan.many)
+            except PeerFailedError as error:
+                self.failed("the gateway with many routes and keys", str(error))
+        return cases
 
     def large_bodies(self) -> list[Transfer]:
         """Transfers through those that are compared in them."""
@@ -211,7 +215,7 @@ def publish(results: Results, out: Path, *, write_docs: bool) -> None:
 
 def main() -> int:
     """Measure, report."""
-    signal.signal(signal.SIGTERM, _end)
+    signal.signal(signal.SIGTERM, end_like_interrupt)
     asked = arguments()
     out = (asked.out or OUT / time.strftime("%Y%m%d-%H%M%S", time.gmtime())).absolute()
     out.mkdir(parents=True, exist_ok=True)
@@ -232,7 +236,7 @@ def main() -> int:
     return 1 if results.failures else 0
 
 
-def _end(_number: int, _frame: FrameType | None) -> NoReturn:
+def end_like_interrupt(_number: int, _frame: FrameType | None) -> NoReturn:
     """Unwind as on Ctrl-C."""
     raise KeyboardInterrupt
 

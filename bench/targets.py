@@ -76,9 +76,9 @@ def _growth(results: Results) -> float | None:
 
 TARGETS: Final[tuple[Target, ...]] = (
     Target("CPU a request beside nginx `auth_request`", 1.5, _ratio(AUTH_REQUEST)),
-    Target("the same, once tuned", 1.0, _ratio(AUTH_REQUEST)),
+    Target("CPU a request beside nginx `auth_request`, once tuned", 1.0, _ratio(AUTH_REQUEST)),
     Target("CPU a request beside Envoy `api_key_auth` + `rbac`", 1.0, _ratio("envoy-api-key")),
-    Target("the same, once tuned", 0.5, _ratio("envoy-api-key")),
+    Target("CPU a request beside Envoy `api_key_auth` + `rbac`, once tuned", 0.5, _ratio("envoy-api-key")),
     Target("CPU a request beside Envoy `ext_authz`, once tuned", 0.3, _ratio("envoy-ext-authz")),
     Target("CPU a request beside Traefik `forwardAuth`, once tuned", 0.3, _ratio("traefik")),
     Target("CPU a request beside Caddy `forward_auth`, once tuned", 0.3, _ratio("caddy")),

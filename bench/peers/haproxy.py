@@ -38,7 +38,7 @@ backend feed
 def _lay_out(bed: Bed) -> Stand:
     text = CONFIGURATION.replace("@PORT@", str(bed.port)).replace("@UPSTREAM@", str(bed.upstream_port))
     file = bed.write("haproxy.cfg", text)
-    return Stand((Command.of(bed.tools["haproxy"], "-db", "-q", "-f", file, output=bed.access_log),), bed)
+    return Stand((Command.of(bed.tools["haproxy"], "-db", "-f", file, output=bed.access_log),), bed)
 
 
 def _version(tools: Toolbox) -> str:

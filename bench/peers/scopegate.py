@@ -7,9 +7,7 @@ import csv
 import hashlib
 import json
 import subprocess
-from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 from typing import Final
 
@@ -36,6 +34,12 @@ logs:
   denied: {directory}/denied.log
 """
 
+ASKED_ROUTES: Final = (
+    "  - {path: /v2/courses, module: courses}",
+    "  - {path: '/v2/courses/{id}', module: courses}",
+    "  - {path: '/v2/bookings/{id}', module: bookings}",
+    "  - {path: '/v2/files/{id}', module: files}",
+)
 AREAS: Final = 40
 """How many modules the generated routes are spread over."""
 
@@ -48,21 +52,15 @@ SET_UP_SECONDS: Final = 300
 class Size:
     """How much the gateway knows: routes in its map, and keys in its store beside the benchmark's own."""
 
-    routes: int = 10
-    keys: int = 10
+    routes: int
+    keys: int
 
 
-@dataclass(frozen=True, slots=True)
-class Furnished:
-    """A gateway laid out, with keys and paths of its own to ask for."""
-
-    stand: Stand
-    keys: tuple[str, ...]
-    paths: tuple[str, ...]
+FEW: Final = Size(routes=10, keys=10)
 
 
-def furnish(bed: Bed, size: Size, *, asked: int = 1000) -> Furnished:
-    """Lay a gateway out at some size; at most `asked` of its keys and generated paths are handed back."""
+def furnish(bed: Bed, size: Size) -> Stand:
+    """Lay a gateway out at some size, by its own commands. Raises PeerFailedError."""
     file = _configure(bed, size)
     gateway = bed.tools["gateway"]
     _told(gateway, file, "db", "upgrade")
@@ -70,10 +68,20 @@ def furnish(bed: Bed, size: Size, *, asked: int = 1000) -> Furnished:
     rights = ("--read", ",".join(["courses", "files", *areas]), "--create", "courses", "--update", "files")
     _told(gateway, file, "scopes", "create", "web", "--label", "Web", "--mode", "allow", *rights)
     made = json.loads(_told(gateway, file, "keys", "create", "bench", "--scope", "web", "--json"))
-    keys = tuple(islice(_existing_keys(size.keys), asked))
     _told(gateway, file, "keys", "import", str(_written(bed.directory / "keys.csv", size.keys)))
-    stand = Stand((Command.of(gateway, "-c", file, "serve"),), bed, Load(keys=(made["key"],)))
-    return Furnished(stand, keys, tuple(_generated_paths(size.routes, asked)))
+    return Stand((Command.of(gateway, "-c", file, "serve"),), bed, Load(keys=(made["key"],)))
+
+
+def paths_over(size: Size, asked: int) -> tuple[str, ...]:
+    """Distinct paths spread evenly over the generated routes of a gateway of this size."""
+    generated = size.routes - len(ASKED_ROUTES)
+    return tuple(f"/v2/table{n * generated // asked:05}/{n}" for n in range(asked))
+
+
+def keys_over(size: Size, asked: int) -> tuple[str, ...]:
+    """Imported keys of a gateway of this size, spread evenly, at most so many."""
+    step = max(1, size.keys // asked)
+    return tuple(map(_existing_key, range(0, size.keys, step)))
 
 
 def _configure(bed: Bed, size: Size) -> Path:
@@ -94,28 +102,15 @@ def _route_map(routes: int) -> str:
     """A map of that many routes: the ones that are asked for, and generated ones over `AREAS` modules."""
     lines = ["feed: bench", "modules:", "  courses: Courses", "  bookings: Bookings", "  files: Files"]
     lines += [f"  area-{area:02}: Area {area}" for area in range(AREAS)]
-    lines += ["routes:"]
-    lines += ["  - {path: /v2/courses, module: courses}", "  - {path: '/v2/courses/{id}', module: courses}"]
-    lines += [
-        "  - {path: '/v2/bookings/{id}', module: bookings}",
-        "  - {path: '/v2/files/{id}', module: files}",
-    ]
-    generated = range(routes - 4)
+    lines += ["routes:", *ASKED_ROUTES]
+    generated = range(routes - len(ASKED_ROUTES))
     lines += [f"  - {{path: '/v2/table{n:05}/{{id}}', module: area-{n % AREAS:02}}}" for n in generated]
     return "\n".join(lines) + "\n"
 
 
-def _generated_paths(routes: int, asked: int) -> Iterator[str]:
-    """Distinct paths spread evenly over the generated routes."""
-    generated = routes - 4
-    for n in range(asked):
-        yield f"/v2/table{n * generated // asked:05}/{n}"
-
-
-def _existing_keys(keys: int) -> Iterator[str]:
-    """Keys as another product might have made them; the same in every run."""
-    for n in range(keys):
-        yield f"old-{n:06}-{hashlib.sha256(b'bench %d' % n).hexdigest()[:40]}"
+def _existing_key(n: int) -> str:
+    """A key as another product might have made it; the same in every run."""
+    return f"old-{n:06}-{hashlib.sha256(b'bench %d' % n).hexdigest()[:40]}"
 
 
 def _written(file: Path, keys: int) -> Path:
@@ -123,7 +118,7 @@ def _written(file: Path, keys: int) -> Path:
     with file.open("w", encoding="utf-8", newline="") as stream:
         rows = csv.writer(stream)
         rows.writerow(("label", "key", "scopes"))
-        rows.writerows((f"integration {n}", key, "web") for n, key in enumerate(_existing_keys(keys)))
+        rows.writerows((f"integration {n}", _existing_key(n), "web") for n in range(keys))
     return file
 
 
@@ -138,7 +133,7 @@ def _told(gateway: Path, file: Path, *words: str) -> str:
 
 
 def _lay_out(bed: Bed) -> Stand:
-    return furnish(bed, Size()).stand
+    return furnish(bed, FEW)
 
 
 def _version(tools: Toolbox) -> str:
