@@ -4,7 +4,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup run test fmt lint types imports cover bench lock ci clean
+.PHONY: help setup run test fmt lint types imports cover bench profile lock ci clean
 
 PYTHON ?= $(firstword $(foreach name,python3.11 python3.12 python3.13 python3,$(shell command -v $(name))))
 VENV := .venv
@@ -27,14 +27,15 @@ $(STAMP): pyproject.toml requirements-dev.lock
 	  || { echo "Python 3.11 or later is needed, and $(PYTHON) is older; name one: make PYTHON=/path/to/python3" >&2; exit 1; }
 	test -x $(BIN)/python || "$(PYTHON)" -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements-dev.lock
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	PYTHONWARNINGS=ignore $(BIN)/python -m pip install --quiet --disable-pip-version-check \
+	  --no-deps --no-build-isolation --editable .
 	@touch $@
 
 run: setup ## Sample feed, gateway, scopes and keys, with curl lines to try; options in ARGS
 	exec $(BIN)/gateway demo $(ARGS)
 
 test: setup ## Every test but the slow ones; ARGS go to pytest
-	$(BIN)/pytest -n auto -m "not slow" $(ARGS)
+	$(BIN)/python -m pytest -n auto -m "not slow" $(ARGS)
 
 fmt: setup ## Lay the code out
 	$(BIN)/ruff format .
@@ -53,10 +54,13 @@ imports: setup ## Who may import whom
 
 cover: setup ## Every test, with branch coverage of all processes; the pages go to htmlcov/
 	$(BIN)/coverage erase
-	$(BIN)/pytest -n auto --cov --cov-branch --cov-report=term --cov-report=html $(ARGS)
+	$(BIN)/python -m pytest -n auto --cov --cov-branch --cov-report=term --cov-report=html $(ARGS)
 
 bench: setup ## The gateway beside its peers; options in ARGS
 	$(BIN)/python bench/run.py $(ARGS)
+
+profile: setup ## Where the gateway's own time goes
+	$(BIN)/python bench/profile.py $(ARGS)
 
 lock: setup ## Pin every dependency anew, by name, version and hash alone
 	$(BIN)/pip-compile $(LOCKING) --output-file=requirements.lock pyproject.toml
