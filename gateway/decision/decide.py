@@ -42,10 +42,7 @@ def decide(principal: Principal, target: Target) -> Verdict:
         return Refusal(Reason.SCOPE_DENIED, "The route has no module, so no scope can allow it.")
     if not principal.rights.granted[action] >> target.bit & 1:
         return _refused(principal, action, module)
-    trial = principal.trial_rights
-    would_deny = None
-    if trial is not None and not trial.granted[action] >> target.bit & 1:
-        would_deny = Reason.SCOPE_DENIED if principal.trial else Reason.SCOPE_NONE
+    would_deny = None if principal.trial_rights is None else _trial_refusal(principal, target, action)
     return Permit(SEAL, feed, target.route, module, _WORDS[action], principal, would_deny)
 
 
@@ -73,8 +70,6 @@ def watch(refusal: Refusal, feed: Feed, place: Target | Unmapped) -> Verdict:
 
 def deciding_scope(scopes: tuple[Scope, ...], target: Target) -> str | None:
     """The scope that settles a target: the first that denies it, else the first that allows it."""
-    if len(scopes) == 1:
-        return scopes[0].name
     action, module = target.action, target.module
     if action is None or module is None:
         return None
@@ -86,6 +81,16 @@ def deciding_scope(scopes: tuple[Scope, ...], target: Target) -> str | None:
         if vote is Vote.ALLOW and allowing is None:
             allowing = scope.name
     return allowing
+
+
+def _trial_refusal(principal: Principal, target: Target, action: Action) -> Reason | None:
+    """Why the trial set would have refused what the scopes permit, or None."""
+    trial, rights = principal.trial or (), principal.trial_rights
+    if not target.feed.enabled and not any(scope.bypass_enabled_flag for scope in trial):
+        return Reason.FEED_DISABLED
+    if rights is not None and rights.granted[action] >> target.bit & 1:
+        return None
+    return Reason.SCOPE_DENIED if trial else Reason.SCOPE_NONE
 
 
 def _refused(principal: Principal, action: Action, module: str) -> Refusal:

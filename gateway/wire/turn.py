@@ -267,7 +267,9 @@ class Turn:
         target = place if isinstance(place, Target) else None
         scope = None if refusal is None else refusal.scope
         if permit is not None and principal is not None and target is not None:
-            scope = deciding_scope(principal.scopes, target)
+            scopes = principal.scopes
+            proven_alone = len(scopes) == 1 and permit.principal is principal
+            scope = scopes[0].name if proven_alone else deciding_scope(scopes, target)
         return Exchange(
             self.ts,
             self.request_id.decode("ascii"),
