@@ -280,6 +280,10 @@ ANSWER_HOP_BY_HOP: Final = frozenset(
 it, is told from an answer of the feed's."""
 
 
+FIRST_FINAL: Final = 200
+NO_CONTENT: Final = 204
+
+
 def parse_answer(head: bytes, most_fields: int) -> AnswerHead:
     """Read an answer's head, from the status line to the last field line's CRLF (RFC 9112 §4).
 
@@ -312,9 +316,11 @@ def parse_answer(head: bytes, most_fields: int) -> AnswerHead:
         elif lower == b"x-request-id":
             has_request_id = True
     length = _answer_length(lengths, codings, old=matched[1] == b"0")
+    status = int(matched[2])
+    unsized = status < FIRST_FINAL or status == NO_CONTENT
     return AnswerHead(
-        int(matched[2]),
-        b"HTTP/1.1 %b %b\r\n" % (matched[2], matched[3]) + _answer_section(fields, options),
+        status,
+        b"HTTP/1.1 %b %b\r\n" % (matched[2], matched[3]) + _answer_section(fields, options, unsized=unsized),
         length,
         upgrade,
         chunked=bool(codings),
@@ -334,9 +340,10 @@ def _answer_length(lengths: set[bytes], codings: list[bytes], *, old: bool) -> i
     return int(length)
 
 
-def _answer_section(fields: Fields, options: set[bytes]) -> bytes:
+def _answer_section(fields: Fields, options: set[bytes], *, unsized: bool) -> bytes:
+    """The lines that may cross; an `unsized` answer has no Content-Length (RFC 9110 §8.6)."""
     kept: list[bytes] = []
-    length_kept = False
+    length_kept = unsized
     for name, value in fields:
         lower = name.lower()
         if lower == b"content-length":

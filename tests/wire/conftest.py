@@ -28,6 +28,12 @@ async def key(plane: PlaneUnderTest) -> str:
 
 
 @pytest.fixture
+async def full_key(plane: PlaneUnderTest) -> str:
+    """A key that may do everything."""
+    return await plane.key("api-v2")
+
+
+@pytest.fixture
 def closed_port() -> int:
     """A port on which nobody listens."""
     with socket.socket() as bound:
