@@ -77,7 +77,7 @@ class Conversation:
             self._rest = b""
         async with asyncio.timeout(within):
             while True:
-                event = parser.next_event()
+                event = self._event(parser)
                 if event is h11.NEED_DATA:
                     await self._receive(parser)
                 elif isinstance(event, h11.InformationalResponse):
@@ -94,6 +94,14 @@ class Conversation:
         self._rest = parser.trailing_data[0]
         headers = [(k.decode("latin-1"), v.decode("latin-1")) for k, v in head.headers.raw_items()]
         return Answered(head.status_code, headers, bytes(body), tuple(interim))
+
+    def _event(self, parser: h11.Connection) -> object:
+        try:
+            return parser.next_event()
+        except h11.RemoteProtocolError as cut:
+            if self.reader.at_eof():
+                raise CutShortError(str(cut)) from cut
+            raise
 
     async def _receive(self, parser: h11.Connection) -> None:
         try:
