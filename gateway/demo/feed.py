@@ -290,7 +290,11 @@ def main() -> int:
     try:
         asyncio.run(serve(told.host, told.port, told.seed, until_input_ends=told.until_input_ends))
     except (OSError, OverflowError) as error:
-        why = error.strerror if isinstance(error, OSError) else "a port is a number from 0 to 65535"
+        why = (
+            os.strerror(error.errno or 0)
+            if isinstance(error, OSError)
+            else "a port is a number from 0 to 65535"
+        )
         sys.stderr.write(
             f"feed: cannot listen on {told.host}:{told.port}: {why}; choose another with --port\n"
         )
