@@ -9,7 +9,7 @@ import asyncio
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Final, Protocol
 
 from gateway.decision.decide import admit, decide, watch
 from gateway.domain.feed import Enforcement
@@ -21,12 +21,14 @@ from gateway.domain.verdict import Reason, Refusal
 from gateway.forward.client_side import ClientSide
 from gateway.forward.header_rules import overriding_method, refused_fields
 from gateway.forward.upstream import FeedUpstream
-from gateway.http1.grammar import TOKEN
-from gateway.http1.head import Section
+from gateway.http1.grammar import BARE_LINE_END, TOKEN
+from gateway.http1.head import Section, malformed
 from gateway.identity.credential import Credential, CredentialReader
 from gateway.identity.keys import KeyIdentity
 from gateway.routing.canonical import canonical_path
 from gateway.routing.table import RouteTable
+
+BROKEN_LINE: Final = malformed("The request line holds a CR, an LF or a NUL.")
 
 log = logging.getLogger(__name__)
 
@@ -115,8 +117,6 @@ class Pipeline:
         rules = self._rules
         refusal = refused_fields(section.fields, rules.key_header, rules.underscores, rules.overrides)
         credential = self._credentials.in_fields(section.fields)
-        if isinstance(credential, Refusal):
-            refusal = refusal or credential
         method = None
         if rules.overrides is Overrides.HONOUR:
             asked = overriding_method(section.fields)
@@ -131,11 +131,11 @@ class Pipeline:
     def handle(self, asked: Asked) -> None:
         """The life of a request. Nothing is awaited unless the store must be asked who this is."""
         introduction = asked.introduction
-        if introduction.refusal is not None:
-            return asked.refuse(introduction.refusal)
         path = canonical_path(asked.path, self._rules.paths)
         if isinstance(path, Refusal):
-            return asked.refuse(path)
+            return asked.refuse(BROKEN_LINE if BARE_LINE_END.search(asked.path) else path)
+        if introduction.refusal is not None:
+            return asked.refuse(introduction.refusal)
         asked.path = path
         method = introduction.method or asked.method
         place = asked.place = self._routes.place(method, introduction.section.host or b"", path)

@@ -150,6 +150,7 @@ class FeedUpstream:
         self.heads = AnswerHeads()
         self.closed = False
         self._addresses = [Address(self, host, port) for host, port in addresses]
+        self._own_host = _host_line(self._addresses[0])
 
     def send(self, permit: Permit, client: ClientSide, now: float) -> None:
         """Send the client's request to the feed that the permit names; answers come to `client`."""
@@ -230,6 +231,8 @@ class FeedUpstream:
             if len(client.prepared) >= MOST_PREPARED:
                 client.prepared.clear()
             section = self._rules.for_feed(client.section, principal, with_credential=watched)
+            if client.section.host is None:  # HTTP/1.0 knows no Host, and we speak 1.1 (RFC 9112 §3.2)
+                section = self._own_host + section
             client.prepared[key] = section
         pair = self._pair_lines.get((module, action))
         if pair is None:
@@ -248,6 +251,12 @@ class FeedUpstream:
                 b"\r\n\r\n",
             )
         )
+
+
+def _host_line(address: Address) -> bytes:
+    """The Host line for a request that came without one."""
+    host = f"[{address.host}]" if ":" in address.host else address.host
+    return f"Host: {host}:{address.port}\r\n".encode("ascii")
 
 
 def _pair_lines(module: str | None, action: str | None) -> bytes:

@@ -132,7 +132,7 @@ class ClientConnection(asyncio.Protocol):
         if self._turn is not None:
             if self._body is not None:
                 self._turn.broken(malformed("The body ended before its end."))
-        elif self._waiting and not self._ended:
+        elif self._something_waits() and not self._ended:
             self._refuse_unread(malformed("The request ended before its end."))
         else:
             return False
@@ -237,6 +237,10 @@ class ClientConnection(asyncio.Protocol):
             return self._refuse_unread(malformed("Lines end in CRLF, and a request begins with its method."))
         self._scanned = len(data)
         return False
+
+    def _something_waits(self) -> bool:
+        """Whether more than an empty line has come of another request."""
+        return bool(self._waiting.strip(b"\r\n"))
 
     def _begin(self, line: RequestLine, introduction: Introduction) -> None:
         section = introduction.section
@@ -365,7 +369,7 @@ class ClientConnection(asyncio.Protocol):
         if cut:
             self._ended = True
             self._transport.abort()
-        elif not keeps or listener.draining or (self._half_closed and not self._waiting):
+        elif not keeps or listener.draining or (self._half_closed and not self._something_waits()):
             self._linger(now)
         else:
             self.deadline = now + listener.limits.keepalive_timeout
@@ -443,7 +447,7 @@ class ClientConnection(asyncio.Protocol):
             self.deadline = monotonic() + self.listener.limits.body_idle_timeout
         elif turn is not None and self._body is not None:
             turn.broken(Refusal(Reason.REQUEST_TIMEOUT, "The body did not arrive in time."))
-        elif self._waiting:
+        elif self._something_waits():
             self._refuse_unread(Refusal(Reason.REQUEST_TIMEOUT, "The header section did not arrive in time."))
         else:
             self._transport.abort()
