@@ -25,19 +25,19 @@ from gateway.supervisor.supervising import supervise
 @click.option("--watch", is_flag=True, help="Reload when the configuration or a route map changes.")
 @click.option(
     "--log-format",
-    type=click.Choice([*LogFormat]),
-    default=LogFormat.TEXT,
+    type=click.Choice([format_.value for format_ in LogFormat]),
+    default=LogFormat.TEXT.value,
     show_default=True,
     help="How messages of the processes are written to standard error.",
 )
 @click.pass_obj
-def serve(config: Path, *, watch: bool, log_format: LogFormat) -> None:
+def serve(config: Path, *, watch: bool, log_format: str) -> None:
     """Run the gateway; print one `ready` line with both addresses.
 
     SIGHUP reloads the configuration and reopens the logs. SIGTERM and SIGINT finish what is in flight, 30 s
     at most; a second one ends at once.
     """
-    log_to_standard_error("gateway", log_format)
+    log_to_standard_error("gateway", LogFormat(log_format))
     try:
         status = asyncio.run(_serve(config, watch=watch, log_format=log_format))
     except SettingsError as bad:
@@ -48,7 +48,7 @@ def serve(config: Path, *, watch: bool, log_format: LogFormat) -> None:
     sys.exit(status)
 
 
-async def _serve(config: Path, *, watch: bool, log_format: LogFormat) -> int:
+async def _serve(config: Path, *, watch: bool, log_format: str) -> int:
     plan = _load(config)
     async with open_store(plan.store):
         """An embedded store is made and upgraded by opening it, once, before N workers would try."""

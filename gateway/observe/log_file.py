@@ -100,7 +100,7 @@ class LogFile:
     def _run(self) -> None:
         self._attempt(b"")
         while (batch := self._next_batch()) is not None:
-            rest = batch
+            rest = batch or self._attempt(b"")
             while rest:
                 rest = self._attempt(rest)
                 if rest and self._gave_up():
@@ -112,9 +112,12 @@ class LogFile:
         self._ended.set()
 
     def _next_batch(self) -> bytes | None:
-        """Whole lines, about WRITE_BYTES of them; None when closing and all is written."""
+        """About WRITE_BYTES of whole lines, empty to open the file; None when closing and all is written."""
         with self._changed:
-            self._changed.wait_for(lambda: self._lines or self._closing or self._reopen)
+            self._changed.wait_for(
+                lambda: self._lines or self._closing or self._reopen,
+                self._retry_every if self._complaint.why else None,
+            )
             if self._reopen:
                 self._reopen = False
                 self._target.close()

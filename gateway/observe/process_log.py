@@ -7,6 +7,8 @@ import time
 from enum import StrEnum
 from typing import Final, TextIO
 
+from aiohttp.http_exceptions import HttpProcessingError
+
 
 class LogFormat(StrEnum):
     """How a line is written: for people, or for programs."""
@@ -51,6 +53,12 @@ class Quiet(logging.StreamHandler[TextIO]):
         del record
 
 
+def is_worth_telling(record: logging.LogRecord) -> bool:
+    """Whether an operator needs the message: who speaks no HTTP to the admin port does not matter."""
+    fault = record.exc_info[1] if record.exc_info else None
+    return not (record.name == "aiohttp.server" and isinstance(fault, HttpProcessingError))
+
+
 def log_to_standard_error(
     process: str,
     format_: LogFormat = LogFormat.TEXT,
@@ -59,6 +67,7 @@ def log_to_standard_error(
     """Send this process's messages to standard error; `process` names it in each line."""
     handler = Quiet(sys.stderr)
     handler.setFormatter(OneLine(format_, process))
+    handler.addFilter(is_worth_telling)
     logging.basicConfig(level=level, handlers=[handler], force=True)
     logging.getLogger("aiohttp.access").setLevel(logging.WARNING)
     logging.getLogger("alembic").setLevel(logging.WARNING)

@@ -23,7 +23,7 @@ from gateway.supervisor.watch import changes, sight
 
 DRAIN_WITHIN: Final = 30.0
 """How long requests in flight may take to finish, in seconds."""
-FLUSH_WITHIN: Final = 5.0
+FLUSH_WITHIN: Final = 10.0
 """How much longer a worker may take to flush its logs and end, in seconds."""
 COUNT_EVERY: Final = 5.0
 """How often workers are asked for their counts, so that a crash loses at most so much, in seconds."""

@@ -225,6 +225,24 @@ def test_a_folder_in_the_way_is_told_once_and_lines_wait_until_it_is_gone(
     assert "written again, 0 lines lost" in warnings[1]
 
 
+def test_a_file_that_can_be_had_again_is_told_so_without_waiting_for_a_line(tmp_path: Path) -> None:
+    path = tmp_path / "access.log"
+    path.mkdir()
+    with writing(path) as file:
+        until(lambda: file.failing)
+        path.rmdir()
+        until(lambda: not file.failing)
+
+
+def test_reopening_makes_the_new_file_at_once(tmp_path: Path) -> None:
+    path = tmp_path / "access.log"
+    with writing(path) as file:
+        until(path.exists)
+        path.unlink()
+        file.reopen()
+        until(path.exists)
+
+
 def test_a_device_that_is_always_full_holds_nobody_up() -> None:
     before = time.monotonic()
     file = LogFile(Path("/dev/full"), held_bytes=100, retry_every=0.01)
