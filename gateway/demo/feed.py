@@ -9,6 +9,7 @@ import asyncio
 import logging
 import os
 import signal
+import socket
 import sys
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
@@ -275,6 +276,15 @@ def _watch_input(loop: asyncio.AbstractEventLoop, stopped: asyncio.Event) -> Non
         stopped.set()
 
 
+def _why(error: OSError | OverflowError) -> str:
+    """Why an address cannot be listened on, and what to do."""
+    if isinstance(error, OverflowError):
+        return "a port is a number from 0 to 65535"
+    if isinstance(error, socket.gaierror):
+        return "the host cannot be found; choose another with --host"
+    return f"{os.strerror(error.errno or 0)}; choose another with --port"
+
+
 def main() -> int:
     """Run the feed; 1 when it cannot listen."""
     options = argparse.ArgumentParser(
@@ -290,14 +300,7 @@ def main() -> int:
     try:
         asyncio.run(serve(told.host, told.port, told.seed, until_input_ends=told.until_input_ends))
     except (OSError, OverflowError) as error:
-        why = (
-            os.strerror(error.errno or 0)
-            if isinstance(error, OSError)
-            else "a port is a number from 0 to 65535"
-        )
-        sys.stderr.write(
-            f"feed: cannot listen on {told.host}:{told.port}: {why}; choose another with --port\n"
-        )
+        sys.stderr.write(f"feed: cannot listen on {told.host}:{told.port}: {_why(error)}\n")
         return 1
     return 0
 
