@@ -158,7 +158,7 @@ class UpstreamConnection(asyncio.Protocol):
             transport.write(chunk(content) if self._chunked_up else content)
         if done and self._chunked_up:
             transport.write(LAST_CHUNK)
-        if done and not self.answered:
+        if done and self._body is None:
             self.deadline = monotonic() + self._home.response_timeout
 
     def hold_answer(self) -> None:
@@ -311,6 +311,7 @@ class UpstreamConnection(asyncio.Protocol):
     def resume_writing(self) -> None:
         """The feed has caught up."""
         if self.client is not None:
-            if not self.client.upload_done:
-                self.deadline = inf
+            if self._body is None:
+                done = self.client.upload_done
+                self.deadline = monotonic() + self._home.response_timeout if done else inf
             self.client.resume_upload()

@@ -36,6 +36,9 @@ LINGER: Final = 2.0
 CONTINUE_AFTER: Final = 1.0
 """Seconds after which a client waiting for 100 Continue is told so, if the feed has said nothing."""
 
+MAPPED_IPV4: Final = "::ffff:"
+"""How a socket for both families shows an IPv4 client (RFC 4291 §2.5.5.2)."""
+
 CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
@@ -107,7 +110,7 @@ class ClientConnection(asyncio.Protocol):
         self._transport = cast("asyncio.Transport", transport)
         self._transport.set_write_buffer_limits(WRITE_BUFFER)
         peer = transport.get_extra_info("peername")
-        self._address = peer[0] if isinstance(peer, tuple) else "unknown"
+        self._address = peer[0].removeprefix(MAPPED_IPV4) if isinstance(peer, tuple) else "unknown"
         self._trusted = is_trusted(self._address, listener.trusted)
         self.deadline = monotonic() + listener.limits.header_timeout
         listener.connections.add(self)
@@ -291,25 +294,34 @@ class ClientConnection(asyncio.Protocol):
             return
         early, self._early = self._early, b""
         done = self._body is None
+        if self._held:
+            self._release(Hold.FEED | Hold.AHEAD)
+        if not done:
+            self._wait_for_body(turn, begun=bool(early))
         if early or done:
             turn.continued = True  # it did not wait
             turn.upload(early, done=done)
-        if done or turn.over:
-            return
-        if not turn.continued:
+        if self._waiting and not done and not turn.over:
+            self._body_received()
+
+    def _wait_for_body(self, turn: Turn, *, begun: bool) -> None:
+        """Give the body its time, or the feed a moment to say 100 to a client that waits for that."""
+        if begun or turn.continued:
+            self.deadline = monotonic() + self.listener.limits.body_idle_timeout
+        else:
             self.deadline = monotonic() + CONTINUE_AFTER
             self.listener.deadlines.watch(self)
-        else:
+
+    def told_to_continue(self) -> None:
+        """The feed has said 100: from now on the body has its own time."""
+        if self._body is not None:
             self.deadline = monotonic() + self.listener.limits.body_idle_timeout
-        if self._held:
-            self._release(Hold.FEED | Hold.AHEAD)
-        if self._waiting:
-            self._body_received()
 
     def hold_upload(self) -> None:
         """The feed reads slowly."""
         self._hold(Hold.FEED)
-        self.deadline = inf
+        if self._stalled_at is None:
+            self.deadline = inf
 
     def resume_upload(self) -> None:
         """The feed has caught up."""
@@ -442,9 +454,10 @@ class ClientConnection(asyncio.Protocol):
         if self._ended or self._stalled_at is not None:
             self._read_too_slowly()
         elif turn is not None and not turn.continued:
-            turn.continued = True
-            self.write(CONTINUE)
-            self.deadline = monotonic() + self.listener.limits.body_idle_timeout
+            self.deadline = inf if turn.answering else monotonic() + self.listener.limits.body_idle_timeout
+            if not turn.answering:
+                turn.continued = True
+                self.write(CONTINUE)
         elif turn is not None and self._body is not None:
             turn.broken(Refusal(Reason.REQUEST_TIMEOUT, "The body did not arrive in time."))
         elif self._something_waits():

@@ -146,6 +146,7 @@ class Turn:
             if self.continued:
                 return
             self.continued = True
+            self.connection.told_to_continue()
         self.connection.write(head.start + b"\r\n")
 
     def answer(self, head: AnswerHead, content: bytes, *, sized: bool, done: bool) -> None:
