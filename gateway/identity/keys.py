@@ -22,6 +22,9 @@ from gateway.identity.credential import Credential, CredentialKind
 MOST_UNKNOWN: Final = 10_000
 """How many refused credentials are remembered."""
 
+MOST_CHANGED: Final = 10_000
+"""How many changed subjects are told apart before everything is forgotten instead."""
+
 MISSING: Final = Refusal(Reason.CREDENTIAL_MISSING)
 INVALID: Final = Refusal(Reason.CREDENTIAL_INVALID)
 EXPIRED: Final = Refusal(Reason.CREDENTIAL_EXPIRED)
@@ -39,14 +42,29 @@ class Lifetimes:
     negative: float
 
 
+Subject = tuple[ChangeKind, str]
+"""What a change is about."""
+
+
 @dataclass(frozen=True, slots=True)
 class _Known:
-    """An answer and the monotonic second until which it holds."""
+    """An answer, until when it holds (monotonic seconds), and what must not have changed since `generation`.
+
+    Only principals rest on subjects; refusals are forgotten at every change.
+    """
 
     answer: Principal | Refusal
     until: float
-    key_id: int | None = None
-    scope_ids: frozenset[int] = frozenset()
+    generation: int
+    rests_on: frozenset[Subject] = frozenset()
+
+
+def held_in(cache: TLRUCache[bytes, _Known], digest: bytes) -> _Known | None:
+    """What a cache holds, in one look: `get` takes two, and fails on what expires between them."""
+    try:
+        return cache[digest]
+    except KeyError:
+        return None
 
 
 def _until(_digest: bytes, known: _Known, _now: float) -> float:
@@ -63,6 +81,7 @@ class KeyIdentity:
         self._known: TLRUCache[bytes, _Known] = TLRUCache(lifetimes.principals, _until, monotonic)
         self._unknown: TLRUCache[bytes, _Known] = TLRUCache(MOST_UNKNOWN, _until, monotonic)
         self._asking: dict[bytes, asyncio.Future[_Known]] = {}
+        self._changed: dict[Subject, int] = {}
         self._generation = 0
         self.hits = 0
         self.misses = 0
@@ -79,8 +98,8 @@ class KeyIdentity:
             return credential.answer
         if credential.flawed:
             return INVALID if credential.kind is CredentialKind.API_KEY else NO_BEARER
-        known = self._known.get(credential.digest) or self._unknown.get(credential.digest)
-        if known is None:
+        known = held_in(self._known, credential.digest) or held_in(self._unknown, credential.digest)
+        if known is None or self._outdated(known):
             self.misses += 1
             return None
         self.hits += 1
@@ -104,7 +123,8 @@ class KeyIdentity:
             return UNAVAILABLE
 
     def _answered(self, digest: bytes, ended: asyncio.Future[_Known]) -> None:
-        del self._asking[digest]
+        if self._asking.get(digest) is ended:
+            del self._asking[digest]
         if not ended.cancelled():
             ended.exception()  # those who wait have it; if all have left, nobody needs it
 
@@ -114,54 +134,54 @@ class KeyIdentity:
         record = await self._source.key_with_digest(digest)
         known = self._judged(record)
         if generation == self._generation:
-            (self._known if known.key_id is not None else self._unknown)[digest] = known
+            (self._known if isinstance(known.answer, Principal) else self._unknown)[digest] = known
         return known
 
     def _judged(self, record: KeyRecord | None) -> _Known:
         now = monotonic()
         if record is None:
-            return _Known(INVALID, now + self._lifetimes.negative)
+            return self._refused(INVALID, now)
         left = float("inf") if record.expires_at is None else record.expires_at - time()
         if record.state is not KeyState.ACTIVE:
-            return _Known(REVOKED, now + self._lifetimes.negative)
+            return self._refused(REVOKED, now)
         if left <= 0:
-            return _Known(EXPIRED, now + self._lifetimes.negative)
+            return self._refused(EXPIRED, now)
+        scopes = (*record.scopes, *(record.trial or ()))
         return _Known(
             principal_of(record, self._index),
             now + min(self._lifetimes.ttl, left),
-            record.id,
-            frozenset(scope.id for scope in (*record.scopes, *(record.trial or ()))),
+            self._generation,
+            frozenset(
+                ((ChangeKind.KEY, str(record.id)), *((ChangeKind.SCOPE, str(scope.id)) for scope in scopes))
+            ),
         )
 
+    def _refused(self, refusal: Refusal, now: float) -> _Known:
+        return _Known(refusal, now + self._lifetimes.negative, self._generation)
+
     def forget(self, changes: Changes) -> None:
-        """Forget what the changes touch; whoever it was is asked for anew."""
-        if changes.gap:
-            self._known.clear()
-        elif changes.rows:
-            self._forget_known(changes)
-        else:
+        """Forget what the changes touch; whoever it was is asked for anew.
+
+        The cost is that of the changes, however many principals are known: each is held against what changed
+        when it is next presented. Whoever asks from now on shares no look-up that began before.
+        """
+        if not (changes.gap or changes.rows):
             return
-        self._unknown.clear()
         self._generation += 1
-
-    def _forget_known(self, changes: Changes) -> None:
-        keys = _subjects(changes, ChangeKind.KEY)
-        scopes = _subjects(changes, ChangeKind.SCOPE)
-        if EVERY_SUBJECT in keys or EVERY_SUBJECT in scopes:
+        self._unknown.clear()
+        self._asking.clear()
+        subjects = {(change.kind, change.subject) for change in changes.rows}
+        everything = changes.gap or any(subject == EVERY_SUBJECT for _, subject in subjects)
+        if everything or len(self._changed) + len(subjects) > MOST_CHANGED:
             self._known.clear()
-            return
-        scope_ids = {int(subject) for subject in scopes}
-        for digest, known in list(self._known.items()):
-            if str(known.key_id) in keys or not scope_ids.isdisjoint(known.scope_ids):
-                self._known.pop(digest, None)
+            self._changed.clear()
+        else:
+            self._changed.update(dict.fromkeys(subjects, self._generation))
 
-    def remembered(self) -> int:
-        """How many principals are in the cache."""
-        return len(self._known)
-
-
-def _subjects(changes: Changes, kind: ChangeKind) -> set[str]:
-    return {change.subject for change in changes.rows if change.kind is kind}
+    def _outdated(self, known: _Known) -> bool:
+        """Whether something that an answer rests on has changed since it was found."""
+        changed = self._changed
+        return any(changed.get(subject, -1) > known.generation for subject in known.rests_on)
 
 
 def principal_of(record: KeyRecord, index: ModuleIndex) -> Principal:
