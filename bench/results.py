@@ -63,8 +63,14 @@ class Results:
 
     @classmethod
     def read(cls, file: Path) -> Self:
-        """Read what was written."""
-        tree = json.loads(file.read_text(encoding="utf-8"))
+        """Read what was written. Raises ValueError if that is not what the file holds."""
+        try:
+            return cls._from(json.loads(file.read_text(encoding="utf-8")))
+        except (KeyError, TypeError, ValueError) as error:
+            raise ValueError(f"{file} does not hold the samples of a run ({error!r})") from None
+
+    @classmethod
+    def _from(cls, tree: dict[str, Any]) -> Self:
         return cls(
             date=tree["date"],
             machine=Machine(**tree["machine"]),
