@@ -33,8 +33,7 @@ class Deadlines:
 
     def start(self) -> None:
         """Begin to turn, on the running loop."""
-        loop = asyncio.get_running_loop()
-        self._timer = loop.call_later(TICK, self._turn, loop)
+        self._sleep(asyncio.get_running_loop())
 
     def stop(self) -> None:
         """Turn no more."""
@@ -68,4 +67,8 @@ class Deadlines:
                     thing.expired()
                 if thing.watched_until == slot:
                     self._put(thing, now)
-        self._timer = loop.call_later(TICK, self._turn, loop)
+        self._sleep(loop)
+
+    def _sleep(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Wake when the next slot is due, and not a whole tick after the last look."""
+        self._timer = loop.call_later(max(self._next * TICK - monotonic(), 0.0), self._turn, loop)
