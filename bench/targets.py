@@ -54,7 +54,7 @@ def _flat(kind: str) -> Callable[[Results], float | None]:
 
     def figure(results: Results) -> float | None:
         names = list(dict.fromkeys(s.name for s in results.cases if s.name.endswith(f" {kind}")))
-        return _middle(results.case_ratio(names[1], names[0])) if len(names) > 1 else None
+        return _middle(results.case_ratio(names[-1], names[0])) if len(names) > 1 else None
 
     return figure
 
