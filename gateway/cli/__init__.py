@@ -4,9 +4,12 @@ Exit status: 0 done, 1 refused or found wrong, 2 usage. Commands are imported wh
 `gateway --help` and the quick ones stay quick.
 """
 
+import errno
+import os
+import sys
 from importlib import import_module
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import click
 
@@ -23,6 +26,8 @@ COMMANDS: Final[dict[str, str]] = {
     "db": "gateway.cli.db:db",
 }
 DEFAULT_CONFIG: Final = Path("config/gateway.yaml")
+UNWRITABLE: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO})
+"""How the system says that what was printed could not be kept."""
 
 
 class LazyGroup(click.Group):
@@ -42,6 +47,17 @@ class LazyGroup(click.Group):
         module, name = place.split(":")
         command = getattr(import_module(module), name)
         return command if isinstance(command, click.Command) else None
+
+    def main(self, *args: Any, **extra: Any) -> Any:  # noqa: ANN401 - click's own signature
+        """Run a command. Output that cannot be written, as to a full disk, is told in a sentence too."""
+        try:
+            return super().main(*args, **extra)
+        except OSError as error:
+            if error.errno not in UNWRITABLE:
+                raise
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            click.echo(f"error: the output cannot be written: {error.strerror}", err=True)
+            sys.exit(1)
 
 
 @click.command(cls=LazyGroup)

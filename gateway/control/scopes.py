@@ -16,7 +16,7 @@ from gateway.control.refused import (
 from gateway.control.words import label_of, module_set_of, scope_name_of
 from gateway.document.problem import nearest
 from gateway.domain.action import Action
-from gateway.domain.scope import FULL_ACCESS, Mode, ModuleSet, Scope
+from gateway.domain.scope import FULL_ACCESS, SCOPE_NAME, Mode, ModuleSet, Scope
 from gateway.domain.scope_use import ScopeUse
 from gateway.store.questions import Questions
 from gateway.store.store import Store
@@ -68,7 +68,7 @@ class DeletedScope:
 
 async def scope_called(store: Questions, reference: str) -> Scope:
     """The scope of that name or, failing that, of that id. Raises UnknownError with the nearest name."""
-    scope = await store.scope_named(reference)
+    scope = await store.scope_named(reference) if SCOPE_NAME.fullmatch(reference) else None
     if scope is None and reference.isascii() and reference.isdigit():
         scope = await store.scope_with_id(int(reference[:20]))
     if scope is None:
