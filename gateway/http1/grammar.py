@@ -14,9 +14,9 @@ FIELD_SECTION: Final = re.compile(rb"(?:[!#$%&'*+\-.^_`|~0-9A-Za-z]++:[\t\x20-\x
 BARE_LINE_END: Final = re.compile(rb"(?<!\r)\n|\r(?=[^\n])|\0")
 """What shows a head to be broken before it is complete: a bare CR, a bare LF, a NUL."""
 
-STATUS_LINE: Final = re.compile(rb"HTTP/1\.([01]) ([1-5][0-9][0-9]) ?([\t\x20-\x7e\x80-\xff]*+)")
-"""A status line without its CRLF. The space after the code is optional here, as feeds leave it out with an
-empty reason (RFC 9112 §4)."""
+STATUS_LINE: Final = re.compile(rb"HTTP/1\.([01]) ([1-5][0-9][0-9])(?![^ ]) ?([\t\x20-\x7e\x80-\xff]*+)")
+"""A status line without its CRLF. The space after the code may be missing at the line's end, as feeds leave
+it out with an empty reason (RFC 9112 §4)."""
 
 CONTENT_LENGTH: Final = re.compile(rb"0|[1-9][0-9]{0,17}")
 """One decimal number that every reader reads alike: no sign, no padding, no list (RFC 9110 §8.6)."""
