@@ -21,14 +21,16 @@ from gateway.domain.verdict import Reason, Refusal
 from gateway.forward.client_side import ClientSide
 from gateway.forward.header_rules import overriding_method, refused_fields
 from gateway.forward.upstream import FeedUpstream
-from gateway.http1.grammar import BARE_LINE_END, TOKEN
-from gateway.http1.head import Section, malformed
+from gateway.http1.grammar import TOKEN
+from gateway.http1.head import Section
 from gateway.identity.credential import Credential, CredentialReader
 from gateway.identity.keys import KeyIdentity
 from gateway.routing.canonical import canonical_path
 from gateway.routing.table import RouteTable
 
-BROKEN_LINE: Final = malformed("The request line holds a CR, an LF or a NUL.")
+ONLY_POST: Final = Refusal(
+    Reason.METHOD_OVERRIDE, "Only POST can be overridden: no feed is known to heed it on another method."
+)
 
 log = logging.getLogger(__name__)
 
@@ -119,7 +121,7 @@ class Pipeline:
         credential = self._credentials.in_fields(section.fields)
         method = None
         if rules.overrides is Overrides.HONOUR:
-            asked = overriding_method(section.fields)
+            asked = overriding_method(section)
             if isinstance(asked, Refusal):
                 refusal = refusal or asked
             elif asked is not None and TOKEN.fullmatch(asked) is None:
@@ -133,11 +135,15 @@ class Pipeline:
         introduction = asked.introduction
         path = canonical_path(asked.path, self._rules.paths)
         if isinstance(path, Refusal):
-            return asked.refuse(BROKEN_LINE if BARE_LINE_END.search(asked.path) else path)
+            return asked.refuse(path)
         if introduction.refusal is not None:
             return asked.refuse(introduction.refusal)
         asked.path = path
-        method = introduction.method or asked.method
+        method = asked.method
+        if introduction.method is not None:
+            if method != "POST":
+                return asked.refuse(ONLY_POST)
+            method = introduction.method
         place = asked.place = self._routes.place(method, introduction.section.host or b"", path)
         who: Principal | Refusal | None = None
         if not (isinstance(place, Target) and place.route.public):
@@ -159,7 +165,8 @@ class Pipeline:
             return asked.refuse(verdict)
         asked.permit = verdict
         _, route, _, _, principal, would_deny = verdict
-        limit = asked.body_limit = (route and route.max_body) or self._rules.body_limit
+        limit = self._rules.body_limit if route is None or route.max_body is None else route.max_body
+        asked.body_limit = limit
         if asked.introduction.section.length is not None and asked.introduction.section.length > limit:
             return asked.refuse(Refusal(Reason.BODY_TOO_LARGE))
         upstream = self._upstreams[verdict.feed.name]

@@ -19,6 +19,7 @@ Fields = tuple[tuple[bytes, bytes], ...]
 
 SINGLETONS: Final = frozenset(
     {
+        b"authorization",
         b"content-length",
         b"content-location",
         b"content-range",
@@ -106,6 +107,8 @@ def malformed(detail: str) -> Refusal:
 
 def parse_request_line(line: bytes) -> RequestLine | Refusal:
     """Read a request line (RFC 9112 §3), without its CRLF."""
+    if b"\r" in line or b"\n" in line or b"\0" in line:  # RFC 9112 §2.2: no line end but CRLF
+        return malformed("The request line holds a CR, an LF or a NUL.")
     parts = line.split(b" ")
     if len(parts) != 3:  # noqa: PLR2004 - method, target, version
         return malformed("The request line must be: method, one space, target, one space, version.")
@@ -187,6 +190,8 @@ def parse_section(section: bytes, most_fields: int) -> Section | Refusal:
     for name, value in fields:
         lower = name.lower()
         if lower in SINGLETONS and lower in seen:
+            if lower == b"authorization":
+                return Refusal(Reason.CREDENTIAL_AMBIGUOUS)
             return malformed(f"The header {lower.decode()} may be sent once.")
         if lower == b"connection":
             options.update(_list_in(value))

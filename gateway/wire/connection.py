@@ -2,6 +2,8 @@
 
 import asyncio
 import logging
+import socket
+import struct
 from collections.abc import Iterable
 from enum import IntFlag
 from math import inf
@@ -38,6 +40,9 @@ CONTINUE_AFTER: Final = 1.0
 
 MAPPED_IPV4: Final = "::ffff:"
 """How a socket for both families shows an IPv4 client (RFC 4291 §2.5.5.2)."""
+
+RESET: Final = struct.pack("ii", 1, 0)
+"""The SO_LINGER that makes closing a reset."""
 
 CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 
@@ -376,10 +381,12 @@ class ClientConnection(asyncio.Protocol):
 
     def turn_ended(self, now: float, *, keeps: bool, cut: bool) -> None:
         """The answer is written, or given up: go on to the next request, or end."""
-        self._turn = None
+        turn, self._turn = self._turn, None
         listener = self.listener
         if cut:
             self._ended = True
+            if turn is not None and not turn.line.keeps_alive:
+                self._end_with_reset()
             self._transport.abort()
         elif not keeps or listener.draining or (self._half_closed and not self._something_waits()):
             self._linger(now)
@@ -389,6 +396,12 @@ class ClientConnection(asyncio.Protocol):
                 self._release(Hold.FEED)
             if self._waiting and not self._turning:
                 self._next()
+
+    def _end_with_reset(self) -> None:
+        """Make the end a reset: an HTTP/1.0 client may read until the end, and take any other for a whole."""
+        if not self._transport.is_closing():
+            sock = self._transport.get_extra_info("socket")
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
 
     def _linger(self, now: float) -> None:
         """Say no more, and let the client read: closing on unread bytes would reset the connection."""

@@ -16,6 +16,9 @@ from gateway.wire.connection import ClientConnection
 from gateway.wire.refusals import Refuser
 
 LONGEST_REMEMBERED: Final = 2048
+BACKLOG: Final = 4096
+"""Connections that may wait to be accepted; the kernel has its own bound (`net.core.somaxconn`)."""
+
 MOST_REMEMBERED: Final = 4096
 """Header sections remembered: at most 4096 of at most 2 KiB."""
 
@@ -89,7 +92,7 @@ class Listener:
     async def listen(self, bound: socket.socket) -> None:
         """Accept on a listening socket."""
         loop = asyncio.get_running_loop()
-        self._server = await loop.create_server(lambda: ClientConnection(self), sock=bound)
+        self._server = await loop.create_server(lambda: ClientConnection(self), sock=bound, backlog=BACKLOG)
 
     @property
     def in_flight(self) -> int:
