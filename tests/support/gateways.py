@@ -95,6 +95,16 @@ class PlaneUnderTest:
         """Make a key with scopes; the secret."""
         return (await create_key(self.store, "tests", label, scopes, expires_at)).secret
 
+    async def until_logged(self, count: int, within: float = 5.0) -> None:
+        """Wait until that many exchanges are in the access log."""
+        async with asyncio.timeout(within):
+            while len(await self.logged()) < count:
+                await asyncio.sleep(0.02)
+
+    def counted(self, family: str) -> list[tuple[list[str], float]]:
+        """The counts of one metric family: label values in the family's order, and the count."""
+        return self.worker.snapshot()["values"].get(family, [])
+
     async def logged(self) -> list[dict[str, Any]]:
         """The access log so far, after what waits was written."""
         return [json.loads(line) for line in (self.directory / "access.log").read_text().splitlines()]
@@ -120,6 +130,7 @@ async def running_plane(
             yield PlaneUnderTest(bound.getsockname()[1], store, worker, directory, modules)
         finally:
             following.cancel()
+            await asyncio.gather(following, return_exceptions=True)
             await worker.drain(patience=0.5)
 
 
