@@ -28,8 +28,8 @@ class Plan:
 WHOLE: Final = Plan(
     rounds=5,
     peers=(),
-    main=Effort(warm_up=1, saturation=3, at_rate=3),
-    cases=Effort(warm_up=1, saturation=2, at_rate=0),
+    main=Effort(warm_up=1, saturation=3, at_rate=3, tries=3),
+    cases=Effort(warm_up=1, saturation=2, at_rate=0, tries=3),
     many=Size(routes=10_000, keys=100_000),
     transfers={MIB: 32, 100 * MIB: 1},
     transfer_rounds=3,

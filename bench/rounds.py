@@ -17,16 +17,22 @@ from subject import Subject, standing
 from wrk import saturate
 
 PATIENCE_SECONDS: Final = 30
+DISTURBED: Final = 0.05
+"""The share of the peer's core that others may take before a measurement is taken again."""
 
 
 @dataclass(frozen=True, slots=True)
 class Effort:
-    """How long each part of a measurement takes, in whole seconds (0: left out), and the fixed rate."""
+    """How long each part of a measurement takes, in whole seconds (0: left out), and the fixed rate.
+
+    `tries` is how often saturation is measured at most when other programs disturb it.
+    """
 
     warm_up: int
     saturation: int
     at_rate: int
     rate: int = 1000
+    tries: int = 1
 
 
 class Told(Protocol):
@@ -75,16 +81,26 @@ def measure(stand: Stand, name: str, turn: int, effort: Effort, cores: Cores) ->
     try:
         with standing(stand, cores.peer) as subject:
             warm = saturate(stand, effort.warm_up, cores.load).requests if effort.warm_up else 0
-            saturated = _saturated(subject, effort.saturation, cores)
+            tried = list(_undisturbed(subject, effort, cores))
             held = memory(subject.pids)
             at_rate = _at_rate(subject, effort, cores) if effort.at_rate else None
             ready = subject.ready_seconds
-        asked = warm + saturated.requests + (at_rate.asked if at_rate else 0)
+        asked = warm + sum(saturated.requests for saturated in tried) + (at_rate.asked if at_rate else 0)
         logged = _lines(stand.bed.access_log) / asked if stand.logs else None
     finally:
         for log in stand.bed.directory.glob("*.log"):
             log.unlink()
+    saturated = min(tried, key=lambda one: one.others)
     return Sample(name, turn, ready, saturated, at_rate, held.resident, held.proportional, logged)
+
+
+def _undisturbed(subject: Subject, effort: Effort, cores: Cores) -> Iterator[Saturated]:
+    """Measure until other programs leave the core alone, but only so often."""
+    for _ in range(effort.tries):
+        saturated = _saturated(subject, effort.saturation, cores)
+        yield saturated
+        if saturated.others <= DISTURBED:
+            return
 
 
 def _saturated(subject: Subject, seconds: int, cores: Cores) -> Saturated:
