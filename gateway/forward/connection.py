@@ -197,7 +197,7 @@ class UpstreamConnection(asyncio.Protocol):
             else:
                 self._content_received(client, self._body, data)
         except (InvalidAnswerError, FramingError) as broken:
-            self._fail(client, Reason.UPSTREAM_INVALID, str(broken))
+            self._fail(client, Reason.UPSTREAM_INVALID, f"The feed's answer cannot be relayed: {broken}.")
 
     def _head_received(self, client: ClientSide, data: bytes) -> None:
         self.answered = True

@@ -3,15 +3,18 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import Any
 
 from sqlalchemy import Result, Row, Select, bindparam, case, update
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from gateway.domain.change import Changes
 from gateway.store.address import StoreAddress
 from gateway.store.connecting import BEGIN, begin_writing, for_reading
 from gateway.store.faults import told_as
+from gateway.store.file_watch import FileWatch
 from gateway.store.questions import Questions
 from gateway.store.schema import api_keys
 from gateway.store.writing import Writing
@@ -39,7 +42,8 @@ class Store(Questions):
         clock: Callable[[], float],
         kept_changes: int,
     ) -> None:
-        super().__init__(_Standalone(for_reading(engine), address))
+        self._standalone = _Standalone(for_reading(engine), address)
+        super().__init__(self._standalone)
         self._engine = engine
         self._address = address
         self._clock = clock
@@ -53,6 +57,12 @@ class Store(Questions):
     def now(self) -> float:
         """The store's clock, in seconds since the epoch."""
         return self._clock()
+
+    async def changes_after(self, seq: int) -> Changes:
+        """See Questions. A store that is another file since the last time is one gap."""
+        changes = await super().changes_after(seq)
+        replaced, self._standalone.replaced = self._standalone.replaced, False
+        return replace(changes, gap=True) if replaced else changes
 
     async def record_last_use(self, used: Mapping[int, float]) -> None:
         """Note when keys were last used: key id to seconds since the epoch. Older times change nothing.
@@ -92,10 +102,16 @@ class _Standalone:
     def __init__(self, engine: AsyncEngine, address: StoreAddress) -> None:
         self._engine = engine
         self._address = address
+        self._file = FileWatch(address.path)
+        self.replaced = False
+        """Whether the store has become another file, and nobody was told yet."""
 
     async def rows(self, statement: Select[Any], values: Mapping[str, Any]) -> Sequence[Row[Any]]:
         """All rows of the answer; asked again once when the connection had died while it lay idle."""
         with told_as(self._address):
+            if self._file.is_another():
+                self.replaced = True
+                await self._engine.dispose()
             try:
                 return await self._rows(statement, values)
             except DBAPIError as error:

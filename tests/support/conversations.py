@@ -2,6 +2,8 @@
 
 import asyncio
 import json
+import socket
+import struct
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -63,6 +65,12 @@ class Conversation:
     def end(self) -> None:
         """Say that nothing more will be sent."""
         self.writer.write_eof()
+
+    def reset(self) -> None:
+        """Leave at once, as a program that was killed with answers unread."""
+        sock = self.writer.get_extra_info("socket")
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self.writer.transport.abort()
 
     async def answer(self, method: str = "GET", within: float = 5.0) -> Answered:
         """The next whole answer. Raises CutShortError."""
