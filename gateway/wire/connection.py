@@ -452,7 +452,8 @@ class ClientConnection(asyncio.Protocol):
         """The client has caught up."""
         self._stalled_at = None
         if self._turn is not None:
-            self.deadline = inf
+            waits = self._body is not None and not self._held
+            self.deadline = monotonic() + self.listener.limits.body_idle_timeout if waits else inf
             if self._turn.uplink is not None:
                 self._turn.uplink.resume_answer()
         elif not self._ended:
