@@ -55,9 +55,14 @@ class LazyGroup(click.Group):
         except OSError as error:
             if error.errno not in UNWRITABLE:
                 raise
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            give_up_output()
             click.echo(f"error: the output cannot be written: {error.strerror}", err=True)
             sys.exit(1)
+
+
+def give_up_output() -> None:
+    """Print to nowhere from now on, so that what nobody could be told does not spoil the exit status too."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 @click.command(cls=LazyGroup)

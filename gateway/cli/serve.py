@@ -3,11 +3,11 @@
 import asyncio
 import os
 import sys
-from contextlib import suppress
 from pathlib import Path
 
 import click
 
+from gateway.cli import give_up_output
 from gateway.cli.output import fail, show_problems
 from gateway.configuration import load_everything
 from gateway.document.problem import SettingsError
@@ -64,5 +64,7 @@ def _load(config: Path) -> Plan:
 
 def _say_ready(addresses: str) -> None:
     """The one line on standard output; nobody reading it is no reason to end."""
-    with suppress(OSError):
+    try:
         click.echo(f"ready: {addresses}")
+    except OSError:
+        give_up_output()
