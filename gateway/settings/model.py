@@ -70,6 +70,15 @@ def _log(value: object) -> object:
 LogPath = Annotated[Path | None, BeforeValidator(_log)]
 
 
+def _feed_name(name: str) -> str:
+    if FEED_NAME.fullmatch(name) is None:
+        raise unfit("cannot name a feed", "use lower-case letters, digits and . _ -, 64 at most")
+    return name
+
+
+FeedName = Annotated[str, AfterValidator(_feed_name)]
+
+
 class PathRelaxation(StrEnum):
     """The path rules an operator may relax."""
 
@@ -155,7 +164,7 @@ class Settings(Section):
     store: Annotated[str, AfterValidator(_store), Field(repr=False)] = "sqlite:///var/scopegate.db"
     workers: Count = 1
     routes: Annotated[tuple[Path, ...], Listed, Field(min_length=1)]
-    feeds: Annotated[Mapping[str, FeedSettings], Field(min_length=1)]
+    feeds: Annotated[Mapping[FeedName, FeedSettings], Field(min_length=1)]
     authentication: Authentication = Authentication()
     cache: CacheSettings = CacheSettings()
     limits: Limits = Limits()
@@ -173,18 +182,6 @@ class Settings(Section):
         if len(set(files)) != len(files):
             raise unfit("holds the same file twice", "keep one")
         return files
-
-    @field_validator("feeds")
-    @classmethod
-    def _named(cls, feeds: Mapping[str, FeedSettings]) -> Mapping[str, FeedSettings]:
-        """Feeds under good names."""
-        for name in feeds:
-            if FEED_NAME.fullmatch(name) is None:
-                raise unfit(
-                    f"{name[:80]!r} cannot name a feed",
-                    "use lower-case letters, digits and . _ -, 64 at most",
-                )
-        return feeds
 
     @field_serializer("store")
     def _without_password(self, store: str) -> str:

@@ -136,7 +136,7 @@ logs: {access: "-", denied: /tmp/denied.log}
         ),
         ("routes: [r]\nfeeds: [a]\n", "2: feeds: must be a mapping of keys to values"),
         ("routes: {a: b}\nfeeds: {a: {upstream: http://h}}\n", "1: routes: must be a list"),
-        ("routes: [r]\nfeeds: {A b: {upstream: http://h}}\n", "2: feeds: 'A b' cannot name a feed"),
+        ("routes: [r]\nfeeds: {A b: {upstream: http://h}}\n", "2: feeds.A b: 'A b' cannot name a feed"),
         (SMALLEST + "wokers: 3", "5: wokers: unknown key; did you mean workers?"),
         (SMALLEST + "zzz: 3", "5: zzz: unknown key; known keys: admin, authentication, cache,"),
         (SMALLEST + "limits: {boddy: 3}", "5: limits.boddy: unknown key; did you mean body?"),
