@@ -194,7 +194,15 @@ class ClientConnection(asyncio.Protocol):
             elif not self._head_received():
                 break
         self._turning = False
-        if Hold.AHEAD in self._held and len(self._waiting) <= MOST_WAITING:
+        if self._waiting or self._held:
+            self._hold_what_is_ahead()
+
+    def _hold_what_is_ahead(self) -> None:
+        """Read no more of a client that has sent enough, until its answers are done and it has read them."""
+        waits = self._turn is not None or self._stalled_at is not None
+        if waits and len(self._waiting) > MOST_WAITING:
+            self._hold(Hold.AHEAD)
+        elif Hold.AHEAD in self._held:
             self._release(Hold.AHEAD)
 
     def _head_received(self) -> bool:
