@@ -5,7 +5,7 @@ What a client says of itself under these names is dropped; only a trusted proxy'
 
 import re
 from collections.abc import Iterable
-from ipaddress import IPv4Network, IPv6Network, ip_address
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 from typing import Final
 
 from gateway.http1.head import Fields, Section
@@ -20,17 +20,23 @@ def is_trusted(peer: str, trusted: Networks) -> bool:
     """Whether a peer's address is among the trusted proxies."""
     if not trusted:
         return False
+    address = _address(peer.partition("%")[0])
+    return address is not None and any(address in network for network in trusted)
+
+
+def _address(text: str) -> IPv4Address | IPv6Address | None:
+    """The address that a text spells; the IPv4 one where that is mapped into IPv6 (RFC 4291 §2.5.5.2)."""
     try:
-        address = ip_address(peer.partition("%")[0])
+        address = ip_address(text)
     except ValueError:
-        return False
-    return any(address in network for network in trusted)
+        return None
+    return (isinstance(address, IPv6Address) and address.ipv4_mapped) or address
 
 
 def own_lines(peer: str, section: Section, *, trusted: bool) -> bytes:
     """The lines that tell the feed where the request came from."""
     host = section.host or b""
-    address = peer.encode("ascii")
+    address = peer.partition("%")[0].encode("ascii")
     node = b'"[%b]"' % address if b":" in address else address
     quoted_host = b'"%b"' % host if b":" in host else host
     element = b"for=%b;host=%b;proto=http" % (node, quoted_host) if host else b"for=%b;proto=http" % node
@@ -54,9 +60,7 @@ def client_address(peer: str, fields: Fields, trusted: Networks) -> str:
     hops = _said_by_proxy(fields).get(b"x-forwarded-for", b"").split(b",")
     for hop in reversed(hops):
         address = hop.strip().decode("ascii", "replace")
-        try:
-            ip_address(address)
-        except ValueError:
+        if "%" in address or _address(address) is None:
             return peer
         if not is_trusted(address, trusted):
             return address

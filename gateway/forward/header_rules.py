@@ -50,9 +50,18 @@ class CredentialRule:
     value: str = field(default="", repr=False)
 
 
+_LENIENT: Final = bytes(
+    byte if (char := chr(byte)).isascii() and char.isalnum() else ord("-")
+    for byte in bytes(range(256)).lower()
+)
+
+
 def reading_of(name: bytes) -> bytes:
-    """A field name as the most lenient server reads it: in lower case, `_` taken for `-`."""
-    return name.lower().replace(b"_", b"-")
+    """A field name as the most lenient server reads it: in lower case, all but letters and digits alike.
+
+    Servers that hand fields on as environment variables, as CGI does, write each other character as `_`.
+    """
+    return name.translate(_LENIENT)
 
 
 class HeaderRules:
@@ -73,7 +82,7 @@ class HeaderRules:
         if overrides is Overrides.STRIP:
             self._dropped |= METHOD_OVERRIDES
         if rule.kind is Credentials.SET:
-            self._dropped |= {reading_of(rule.header.encode("ascii"))}
+            self._credentials |= {reading_of(rule.header.encode("ascii"))}
 
     @property
     def passes_credentials(self) -> bool:
@@ -85,7 +94,7 @@ class HeaderRules:
 
         `with_credential` keeps the client's own credential, whatever the rule: an observed request.
         """
-        dropped = self._dropped | section.options
+        dropped = self._dropped.union(map(reading_of, section.options))
         if not (with_credential or self.passes_credentials):
             dropped |= self._credentials
         lines = [b"%b: %b\r\n" % line for line in self._crossing(section.fields, dropped)]
@@ -131,9 +140,20 @@ def refused_fields(
     return None
 
 
-def overriding_method(fields: Fields) -> bytes | Refusal | None:
-    """The method that an override header asks for; None without one, refused when there are two."""
-    methods = [value for name, value in fields if reading_of(name) in METHOD_OVERRIDES]
-    if len(methods) > 1:
+def overriding_method(section: Section) -> bytes | Refusal | None:
+    """The method that an override header asks for; None without one.
+
+    Refused when there are two, and when the feed might not get to see the one: what is judged by it must be
+    done by it.
+    """
+    overrides = [
+        (name.lower(), value) for name, value in section.fields if reading_of(name) in METHOD_OVERRIDES
+    ]
+    if len(overrides) > 1:
         return Refusal(Reason.METHOD_OVERRIDE, "Send one method override header, not several.")
-    return methods[0] if methods else None
+    if not overrides:
+        return None
+    name, method = overrides[0]
+    if name not in METHOD_OVERRIDES or name in section.options:
+        return Refusal(Reason.METHOD_OVERRIDE, "Spell the override header with '-', and not in Connection.")
+    return method

@@ -79,12 +79,12 @@ class CredentialReader:
             return found if isinstance(found, Refusal) else AMBIGUOUS
         return _api_key(values[0])
 
-    def without_key(self, query: bytes) -> bytes:
-        """The query without the key, the rest untouched."""
+    def without_key(self, query: bytes) -> bytes | None:
+        """The query without the key, the rest untouched; None when nothing is left of it."""
         if self._query is None or self._query not in unquote_to_bytes(query):
             return query
         kept = [part for part in query.split(b"&") if _name_of(part) != self._query]
-        return b"&".join(kept)
+        return b"&".join(kept) if kept else None
 
 
 def _api_key(key: bytes) -> Credential:

@@ -106,7 +106,7 @@ def test_the_key_header_may_be_authorization_itself() -> None:
 )
 def test_a_key_in_the_query_is_found_however_its_name_is_encoded(query: bytes) -> None:
     assert found(READER.in_query(query, None)) == (CredentialKind.API_KEY, digest(SECRET))
-    assert b"api" not in READER.without_key(query).replace(b"my_api_key=1", b"")
+    assert b"made" not in (READER.without_key(query) or b"")
 
 
 @pytest.mark.parametrize(
@@ -164,8 +164,8 @@ def test_removing_the_key_leaves_every_other_parameter_alone(
     parts = [*others[:place], name + b"=made-up-and-imported", *others[place:]]
     query = b"&".join(parts)
     assert found(READER.in_query(query, None)) == (CredentialKind.API_KEY, digest(SECRET))
-    assert READER.without_key(query) == plain
-    assert READER.in_query(READER.without_key(query), None) is None
+    assert READER.without_key(query) == (plain if others else None)
+    assert READER.in_query(plain, None) is None
 
 
 # Flaws, and secrets
