@@ -47,8 +47,9 @@ async def upgrade(engine: AsyncEngine, address: StoreAddress) -> Upgrade:
 
 
 async def _upgrade_sqlite(engine: AsyncEngine, address: StoreAddress) -> Upgrade:
-    """Write-ahead logging is a property of the file, and is set before its first table is made."""
+    """Write-ahead logging is a property of the file: set before its first table is made, and in no other's."""
     async with engine.connect() as plain:
+        refuse_foreign(await _revision(plain, address), address)
         await plain.execute(text("PRAGMA journal_mode = WAL"))
         await plain.commit()
         connection = await plain.execution_options(**{BEGIN: "BEGIN IMMEDIATE"})
