@@ -63,6 +63,10 @@ class ClientSide(Protocol):
         """More of the answer's content."""
         ...
 
+    def again(self) -> None:
+        """The connection was of no use, and the request is sent on another: until then the body waits."""
+        ...
+
     def failed(self, reason: Reason, detail: str = "") -> None:
         """The feed failed; whatever was relayed so far is not whole."""
         ...

@@ -35,6 +35,7 @@ class Home(Protocol):
     deadlines: Deadlines
     heads: "AnswerHeads"
     outstanding: int
+    failures: int
 
     def rest(self, connection: "UpstreamConnection") -> None:
         """Take back a connection that has done its work and may be used again."""
@@ -272,6 +273,7 @@ class UpstreamConnection(asyncio.Protocol):
         if keep and client.upload_done:
             self._home.rest(self)
         else:
+            self._home.failures = 0
             self.close()
 
     def _fail(self, client: ClientSide, reason: Reason, detail: str) -> None:

@@ -117,6 +117,7 @@ class Address:
         """See Home. Sent again only where the feed cannot have answered, and acting twice does no harm."""
         stale = reason is Reason.UPSTREAM_UNREACHABLE and connection.reused and not connection.answered
         if stale and client.method in IDEMPOTENT and not client.upload_begun:
+            client.again()
             self._upstream.connect_for(client, request)
             return
         self.failed(monotonic())
@@ -186,7 +187,7 @@ class FeedUpstream:
         reason = Reason.UPSTREAM_UNREACHABLE
         for address in self._in_order(monotonic()):
             connection, reason = await self._connect(address)
-            if connection is None:
+            if connection is None or not connection.usable():
                 address.failed(monotonic())
                 self._count_fault(self._feed, "connect")
             elif client.over:

@@ -317,6 +317,12 @@ class ClientConnection(asyncio.Protocol):
         if self._waiting and not done and not turn.over:
             self._body_received()
 
+    def uplink_lost(self) -> None:
+        """The feed is to be connected anew: the body waits."""
+        if self._body is not None:
+            self._hold(Hold.FEED)
+            self.deadline = inf
+
     def _wait_for_body(self, turn: Turn, *, begun: bool) -> None:
         """Give the body its time, or the feed a moment to say 100 to a client that waits for that."""
         if begun or turn.continued:

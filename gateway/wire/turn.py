@@ -188,6 +188,11 @@ class Turn:
                 connection.write(LAST_CHUNK)
             self._answered()
 
+    def again(self) -> None:
+        """See ClientSide."""
+        self.uplink = None
+        self.connection.uplink_lost()
+
     def failed(self, reason: Reason, detail: str = "") -> None:
         """See ClientSide. Before the answer's head this is a refusal; after it, only a cut is honest."""
         if self.over:

@@ -18,13 +18,18 @@ async def settled(happened: Callable[[], bool], within: float = 5.0) -> None:
             await asyncio.sleep(0.005)
 
 
+async def turns(count: int = 20) -> None:
+    """Let the loop turn: feed, gateway and client share it, so that what was written is read meanwhile."""
+    for _ in range(count):
+        await asyncio.sleep(0)
+
+
 async def in_pieces(writer: asyncio.StreamWriter, pieces: Iterable[bytes]) -> None:
     """Write so that each piece leaves, and is read, by itself: a loop's turn writes, the next one reads."""
     for piece in pieces:
         writer.write(piece)
         await writer.drain()
-        await asyncio.sleep(0)
-        await asyncio.sleep(0)
+        await turns(2)
 
 
 def saying(feed: Feed, *pieces: bytes, closing: bool = False) -> Script:
