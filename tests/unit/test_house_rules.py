@@ -170,7 +170,8 @@ import json, os, sys, threading
 begun = []
 def watch(event, arguments):
     watched = ("socket.__new__", "socket.bind", "socket.connect", "subprocess.Popen", "os.fork",
-               "os.posix_spawn", "_thread.start_new_thread", "os.remove", "os.rename", "os.mkdir", "signal.signal")
+               "os.posix_spawn", "_thread.start_new_thread", "os.remove", "os.rename", "os.mkdir",
+               "signal.signal")
     written = event == "open" and isinstance(arguments[2], int) and arguments[2] & (os.O_WRONLY | os.O_RDWR)
     if event in watched or written:
         begun.append(f"{event} {arguments!r}"[:200])
