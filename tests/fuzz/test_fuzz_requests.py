@@ -1,0 +1,279 @@
+"""Damaged requests by the thousand: what reaches the feed is what was permitted, byte for byte framed.
+
+`SCOPEGATE_FUZZ_EXAMPLES=5000 pytest tests/fuzz` looks longer; each example is a batch of conversations.
+"""
+
+import asyncio
+import os
+import re
+import tempfile
+from collections import Counter
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import h11
+import pytest
+import uvloop
+from conversations import conversation
+from feeds import OK, running_feed
+from gateways import PlaneUnderTest, running_plane
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+EXAMPLES = int(os.environ.get("SCOPEGATE_FUZZ_EXAMPLES", "20"))
+BATCH = 16
+KEY = b"K" * 24
+"""Stands for the key in what is damaged, so that the damage does not depend on it."""
+
+PERMITTED = {("courses", "read"), ("bookings", "create"), ("files", "update"), (None, "read")}
+"""What the key may do, and what is public."""
+
+HEAD = b"Host: feeds.test\r\nX-API-Key: %b\r\n" % KEY
+SEEDS = [
+    b"GET /v2/courses/17?page=2 HTTP/1.1\r\n" + HEAD + b"\r\n",
+    b"HEAD /v2/courses HTTP/1.1\r\n" + HEAD + b"Accept: */*\r\n\r\n",
+    b"GET /v2/status HTTP/1.1\r\nHost: feeds.test\r\n\r\n",
+    b"GET /v2/users HTTP/1.1\r\n" + HEAD + b"\r\n",
+    b"GET http://feeds.test/v2/courses HTTP/1.1\r\n" + HEAD + b"Connection: X-Hop\r\nX-Hop: 1\r\n\r\n",
+    b"POST /v2/bookings HTTP/1.1\r\n" + HEAD + b"Content-Length: 11\r\n\r\nhello=world",
+    b"POST /v2/courses/search HTTP/1.1\r\n" + HEAD + b"Transfer-Encoding: chunked\r\n\r\n"
+    b"5\r\nhello\r\n6;a=b\r\n world\r\n0\r\nX-T: 1\r\n\r\n",
+    b"PUT /v2/files/a/b HTTP/1.1\r\n" + HEAD + b"Content-Length: 40\r\n\r\n"
+    b"GET /v2/users HTTP/1.1\r\nHost: x\r\n\r\n12345",
+    b"POST /v2/bookings HTTP/1.0\r\n" + HEAD + b"Connection: keep-alive\r\nContent-Length: 2\r\n\r\n{}",
+    b"DELETE /v2/bookings/1 HTTP/1.1\r\n" + HEAD + b"Content-Length: 0\r\n\r\n",
+]
+SPLICES = [
+    *(b"\r\n", b"\n", b"\r", b"\0", b" ", b"\t", b":", b"\r\n\r\n", b"\r\n ", b"0\r\n\r\n", b"\x80", b"\xff"),
+    *(
+        b"Content-Length: 5\r\n",
+        b"Content-Length: 0\r\n",
+        b"Transfer-Encoding: chunked\r\n",
+        b"chunked, chunked",
+    ),
+    *(
+        b"Transfer-Encoding : chunked\r\n",
+        b"Content-Length: +5\r\n",
+        b"\r\nTransfer-Encoding: \x0bchunked\r\n",
+    ),
+    *(b"GET /v2/users HTTP/1.1\r\n", b"GET /v2/users HTTP/1.1\r\nHost: a\r\n\r\n", b"Connection: close\r\n"),
+    *(b"%2e%2e/", b"../", b"%2F", b"%00", b";a", b"//", b"?", b"#", b"HTTP/1.0", b"X-API-Key: a\r\n", b"@x"),
+    *(b"X-HTTP-Method-Override: DELETE\r\n", b"Host: y\r\n", b"ffffffffffffffff", b'5;a="\r\n', b"-1"),
+    *(b"Connection: Content-Length\r\n", b"Connection: Transfer-Encoding\r\n", b"Upgrade: h2c\r\n", b"POST"),
+]
+
+places = st.integers(0, 400)
+damage = st.one_of(
+    st.tuples(st.just("replace"), places, st.binary(min_size=1, max_size=1)),
+    st.tuples(st.just("splice"), places, st.sampled_from(SPLICES)),
+    st.tuples(st.just("over"), places, st.sampled_from(SPLICES)),
+    st.tuples(st.just("cut"), places, st.integers(1, 12)),
+    st.tuples(st.just("repeat"), places, st.integers(1, 60)),
+)
+
+
+def damaged(data: bytes, wounds: list[tuple[str, int, Any]]) -> bytes:
+    """The bytes with each wound in turn."""
+    for kind, place, what in wounds:
+        at = place % (len(data) + 1)
+        if kind == "splice":
+            data = data[:at] + what + data[at:]
+        elif kind == "cut":
+            data = data[:at] + data[at + what :]
+        elif kind == "repeat":
+            data = data[: at + what] + data[at:]
+        else:
+            data = data[:at] + what + data[at + len(what) :]
+    return data
+
+
+conversations = st.tuples(
+    st.lists(st.sampled_from(SEEDS), min_size=1, max_size=3).map(b"".join),
+    st.lists(damage, max_size=3),
+    st.lists(places, max_size=3),
+).map(lambda parts: (damaged(parts[0], parts[1]), parts[2]))
+
+
+@dataclass
+class Seen:
+    """What reached the feed, read by h11 over whole connections: a request hidden in another is found."""
+
+    whole: list[tuple[h11.Request, int]] = field(default_factory=list)
+    cut: list[h11.Request] = field(default_factory=list)
+    broken: list[str] = field(default_factory=list)
+
+    def forget(self) -> None:
+        """Make room for the next batch."""
+        self.whole, self.cut, self.broken = [], [], []
+
+    async def read(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Read and answer one connection to its end."""
+        parser = h11.Connection(h11.SERVER)
+        head: h11.Request | None = None
+        size = 0
+        while True:
+            try:
+                event = parser.next_event()
+            except h11.RemoteProtocolError as wrong:
+                if head is None or "without sending complete" not in str(wrong):
+                    self.broken.append(str(wrong))
+                else:
+                    self.cut.append(head)
+                return
+            if event is h11.NEED_DATA:
+                parser.receive_data(await reader.read(1 << 16))
+            elif isinstance(event, h11.Request):
+                head, size = event, 0
+            elif isinstance(event, h11.Data):
+                size += len(event.data)
+            elif isinstance(event, h11.EndOfMessage):
+                assert head is not None
+                self.whole.append((head, size))
+                answer = OK.removesuffix(b"hello") if head.method == b"HEAD" else OK
+                parser.send(h11.Response(status_code=200, headers=[("Content-Length", "0")]))
+                parser.send(h11.EndOfMessage())
+                writer.write(answer)
+                if parser.our_state is not h11.DONE or parser.their_state is not h11.DONE:
+                    return
+                parser.start_next_cycle()
+                head = None
+            else:
+                return
+
+
+@dataclass
+class Range:
+    """A plane under fire, and its feed."""
+
+    plane: PlaneUnderTest
+    seen: Seen
+    key: bytes
+    logged: int = 0
+    known: dict[str, dict[str, Any]] = field(default_factory=dict)
+    """Every record so far: the feed may notice after its batch that an upload was cut."""
+
+    async def records(self, mark: str) -> list[dict[str, Any]]:
+        """The access log since last time, up to a request that marks its end."""
+        async with conversation(self.plane.port) as client:
+            await client.ask("GET", mark)
+        async with asyncio.timeout(10):
+            while True:
+                records = await self.plane.logged()
+                if records and records[-1]["path"] == mark:
+                    break
+                await asyncio.sleep(0.01)
+        fresh, self.logged = records[self.logged : -1], len(records)
+        before = len(self.known)
+        self.known.update((record["request_id"], record) for record in fresh)
+        assert len(self.known) == before + len(fresh)
+        return fresh
+
+
+@asynccontextmanager
+async def firing_range(directory: Path) -> AsyncIterator[Range]:
+    """A plane with a key that may do some things, and a feed that is read by another parser."""
+    seen = Seen()
+    async with running_feed() as feed, running_plane(directory, feed.port) as plane:
+        feed.script = seen.read
+        await plane.scope("some", read="courses", create="bookings", update="files")
+        yield Range(plane, seen, (await plane.key("some")).encode())
+
+
+@pytest.fixture(scope="module")
+def target() -> Iterator[tuple[asyncio.Runner, Range]]:
+    with (
+        tempfile.TemporaryDirectory() as directory,
+        asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
+    ):
+        plane = firing_range(Path(directory))
+        yield runner, runner.run(plane.__aenter__())
+        runner.run(plane.__aexit__(None, None, None))
+
+
+async def speak(port: int, data: bytes, places: list[int]) -> bytes:
+    """Say the bytes in pieces, then that nothing follows; everything that was answered."""
+    cuts = sorted({place % (len(data) + 1) for place in places})
+    async with conversation(port) as client:
+        try:
+            for start, end in zip([0, *cuts], [*cuts, len(data)], strict=True):
+                await client.send(data[start:end])
+            client.end()
+        except ConnectionError:
+            pass
+        return await client.closed(within=10)
+
+
+async def fire(target: Range, batch: list[tuple[bytes, list[int]]], mark: str) -> None:
+    """Hold the conversations of a batch, then compare what the feed saw with what was logged."""
+    port = target.plane.port
+    said = [speak(port, data.replace(KEY, target.key), places) for data, places in batch]
+    answers = b"".join(await asyncio.gather(*said))
+    records = await target.records(mark)
+    judge_the_feed(target.seen, target.known, records)
+    target.seen.forget()
+    judge_the_answers(answers, records)
+
+
+def judge_the_feed(seen: Seen, known: dict[str, dict[str, Any]], records: list[dict[str, Any]]) -> None:
+    """Each request at the feed is one that was permitted, and each permitted one is there, once."""
+    assert seen.broken == []
+    arrived = Counter[str]()
+    for request, size in [*seen.whole, *((request, None) for request in seen.cut)]:
+        headers = [(name.decode(), value.decode("latin-1")) for name, value in request.headers]
+        told = dict(headers)
+        record = known[told["x-request-id"]]
+        assert record["outcome"] != "refuse"
+        assert (record["module"], record["action"]) in PERMITTED
+        assert (told.get("x-gateway-module"), told.get("x-gateway-action")) == (
+            record["module"],
+            record["action"],
+        )
+        assert told.get("x-gateway-principal") == record["principal"]
+        assert [name for name, _ in headers].count("x-gateway-principal") == (record["principal"] is not None)
+        assert request.method.decode() == record["method"]
+        assert request.target.decode().partition("?")[0] == record["path"]
+        assert "x-api-key" not in told
+        if size is not None:
+            arrived[record["request_id"]] += 1
+            assert size == record["bytes_in"]
+    permitted = {record["request_id"] for record in records if record["outcome"] == "permit"}
+    assert permitted <= set(arrived)
+    assert set(arrived.values()) <= {1}
+
+
+ANSWER_ID = re.compile(rb"^X-Request-Id: (\S+)\r$", re.MULTILINE)
+
+
+def judge_the_answers(answers: bytes, records: list[dict[str, Any]]) -> None:
+    """Each answer is to one request, and each request that was not left was answered once."""
+    told = Counter(found.decode() for found in ANSWER_ID.findall(answers))
+    assert set(told.values()) <= {1}
+    assert set(told) <= {record["request_id"] for record in records}
+    answered = {record["request_id"] for record in records if record["outcome"] in {"permit", "refuse"}}
+    assert answered <= set(told)
+
+
+MARKS = (f"/v2/end-of-batch-{number}" for number in count())
+
+
+@settings(
+    max_examples=EXAMPLES,
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.large_base_example],
+)
+@given(batch=st.lists(conversations, min_size=1, max_size=BATCH))
+def test_what_reaches_the_feed_is_what_was_permitted(
+    target: tuple[asyncio.Runner, Range], batch: list[tuple[bytes, list[int]]]
+) -> None:
+    runner, plane = target
+    runner.run(fire(plane, batch, next(MARKS)))
+
+
+def test_undamaged_requests_all_get_their_due(target: tuple[asyncio.Runner, Range]) -> None:
+    runner, plane = target
+    batch = [(seed, []) for seed in SEEDS] + [(b"".join(SEEDS[:9]), [50, 100, 400])]
+    runner.run(fire(plane, batch, next(MARKS)))
