@@ -47,7 +47,7 @@ async def upgrade(engine: AsyncEngine, address: StoreAddress) -> Upgrade:
 
 
 async def _upgrade_sqlite(engine: AsyncEngine, address: StoreAddress) -> Upgrade:
-    """Write-ahead logging is a property of the file: set before its first table is made, and in no other's."""
+    """Write-ahead logging belongs to the file: set before its first table is made, and in no other's."""
     async with engine.connect() as plain:
         refuse_foreign(await _revision(plain, address), address)
         await plain.execute(text("PRAGMA journal_mode = WAL"))
