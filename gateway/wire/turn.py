@@ -20,6 +20,16 @@ if TYPE_CHECKING:
 
 LONGEST_LOGGED_PATH: Final = 2048
 HTTP_CONTINUE: Final = 100
+FAULTS: Final = frozenset(
+    {
+        Reason.UPSTREAM_UNREACHABLE,
+        Reason.UPSTREAM_INVALID,
+        Reason.UPSTREAM_TIMEOUT,
+        Reason.STORE_UNAVAILABLE,
+        Reason.KEYS_UNAVAILABLE,
+    }
+)
+"""What the client has no part in: a feed that failed, or a gateway that could not judge."""
 
 
 class Turn:
@@ -126,8 +136,7 @@ class Turn:
         )
         self.answering = True
         connection.write(answer)
-        judged = refusal.reason is not Reason.STORE_UNAVAILABLE and self.permit is None
-        self._end(Outcome.REFUSE if judged else Outcome.ERROR, keeps=keeps)
+        self._end(Outcome.ERROR if refusal.reason in FAULTS else Outcome.REFUSE, keeps=keeps)
 
     # From forwarding, in order
 
