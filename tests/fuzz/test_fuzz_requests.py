@@ -5,6 +5,7 @@
 
 import asyncio
 import os
+import random
 import re
 import tempfile
 from collections import Counter
@@ -209,6 +210,7 @@ async def speak(port: int, data: bytes, places: list[int]) -> bytes:
 
 async def fire(target: Range, batch: list[tuple[bytes, list[int]]], mark: str) -> None:
     """Hold the conversations of a batch, then compare what the feed saw with what was logged."""
+    random.seed()  # hypothesis seeds it alike for each example, and request ids would repeat
     port = target.plane.port
     said = [speak(port, data.replace(KEY, target.key), places) for data, places in batch]
     answers = b"".join(await asyncio.gather(*said))
@@ -226,7 +228,6 @@ def judge_the_feed(seen: Seen, known: dict[str, dict[str, Any]], records: list[d
         headers = [(name.decode(), value.decode("latin-1")) for name, value in request.headers]
         told = dict(headers)
         record = known[told["x-request-id"]]
-        assert record["outcome"] != "refuse"
         assert (record["module"], record["action"]) in PERMITTED
         assert (told.get("x-gateway-module"), told.get("x-gateway-action")) == (
             record["module"],
@@ -239,6 +240,7 @@ def judge_the_feed(seen: Seen, known: dict[str, dict[str, Any]], records: list[d
         assert "x-api-key" not in told
         if size is not None:
             arrived[record["request_id"]] += 1
+            assert record["outcome"] != "refuse"
             assert size == record["bytes_in"]
     permitted = {record["request_id"] for record in records if record["outcome"] == "permit"}
     assert permitted <= set(arrived)
