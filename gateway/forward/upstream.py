@@ -51,6 +51,7 @@ class Address:
 
     __slots__ = (
         "_upstream",
+        "chosen",
         "deadlines",
         "failures",
         "heads",
@@ -73,6 +74,8 @@ class Address:
         self.idle_timeout = upstream.timeouts.idle
         self.resting: dict[UpstreamConnection, None] = {}
         self.outstanding = 0
+        self.chosen = 0
+        """When it was chosen last, counted in choices."""
         self.failures = 0
         self.shunned_until = 0.0
 
@@ -161,13 +164,13 @@ class FeedUpstream:
         address = self._best_address(now)
         connection = address.take(now, idempotent=client.method in IDEMPOTENT)
         if connection is None:
-            self.connect_for(client, request)
+            self.connect_for(client, request, address)
         else:
             connection.begin(request, client, now)
 
-    def connect_for(self, client: ClientSide, request: bytes) -> None:
+    def connect_for(self, client: ClientSide, request: bytes, first: Address | None = None) -> None:
         """Send a request on a new connection, to the first address that lets us connect."""
-        task = asyncio.get_running_loop().create_task(self._connect_for(client, request))
+        task = asyncio.get_running_loop().create_task(self._connect_for(client, request, first))
         self._connecting.add(task)
         task.add_done_callback(self._connecting.discard)
 
@@ -183,9 +186,9 @@ class FeedUpstream:
             for connection in tuple(address.resting):
                 connection.close()
 
-    async def _connect_for(self, client: ClientSide, request: bytes) -> None:
+    async def _connect_for(self, client: ClientSide, request: bytes, first: Address | None) -> None:
         reason = Reason.UPSTREAM_UNREACHABLE
-        for address in self._in_order(monotonic()):
+        for address in sorted(self._in_order(monotonic()), key=lambda one: one is not first):
             connection, reason = await self._connect(address)
             if connection is None or not connection.usable():
                 address.failed(monotonic())
@@ -216,11 +219,15 @@ class FeedUpstream:
 
     def _best_address(self, now: float) -> Address:
         addresses = self._addresses
-        return addresses[0] if len(addresses) == 1 else self._in_order(now)[0]
+        if len(addresses) == 1:
+            return addresses[0]
+        best = self._in_order(now)[0]
+        best.chosen = max(address.chosen for address in addresses) + 1
+        return best
 
     def _in_order(self, now: float) -> list[Address]:
-        """Those in good health first, then by how busy they are."""
-        return sorted(self._addresses, key=lambda one: (one.shunned_until > now, one.outstanding))
+        """Those in good health first, then by how busy they are; equals take turns."""
+        return sorted(self._addresses, key=lambda one: (one.shunned_until > now, one.outstanding, one.chosen))
 
     def _request(self, permit: Permit, client: ClientSide) -> bytes:
         """The request's head as the feed gets it: end-to-end fields in order, our own last."""
