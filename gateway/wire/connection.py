@@ -8,16 +8,16 @@ from collections.abc import Iterable
 from enum import IntFlag
 from math import inf
 from random import getrandbits
-from time import monotonic, time
+from time import monotonic
 from typing import TYPE_CHECKING, Final, cast
 
-from gateway.domain.exchange import Exchange, Outcome
 from gateway.domain.verdict import Reason, Refusal
 from gateway.forward.forwarded import client_address, given_request_id, is_trusted, own_lines
 from gateway.http1.body import Body, ChunkedBody, FramingError, LengthBody
-from gateway.http1.grammar import BARE_LINE_END, same_authority
 from gateway.http1.head import RequestLine, Section, malformed, parse_request_line
+from gateway.http1.requests import hopeless, misfit, parts_of, stays_open
 from gateway.pipeline import Introduction
+from gateway.wire.records import record_unread
 from gateway.wire.turn import Turn
 
 if TYPE_CHECKING:
@@ -207,51 +207,38 @@ class ClientConnection(asyncio.Protocol):
 
     def _head_received(self) -> bool:
         """Read a head and begin its turn; False while it is incomplete, or when it is refused."""
-        data = self._waiting
-        end = data.find(b"\r\n\r\n")
-        if end < 0:
-            return self._head_incomplete(data)
-        if data.startswith(b"\r\n"):  # RFC 9112 §2.2: one empty line before a request is let pass
-            data = self._waiting = data[2:]
-            if data.startswith(b"\r\n"):
-                return self._refuse_unread(malformed("A request begins with its request line."))
-            return True
         limits = self.listener.limits
-        line_end = data.find(b"\r\n")
-        if line_end > limits.request_line:
-            return self._refuse_unread(Refusal(Reason.URI_TOO_LONG))
-        if end - line_end > limits.headers:
-            return self._refuse_unread(Refusal(Reason.HEADERS_TOO_LARGE))
-        line = parse_request_line(data[:line_end])
+        parts = parts_of(self._waiting, limits)
+        if parts is None:
+            return self._head_incomplete()
+        if isinstance(parts, Refusal):
+            return self._refuse_unread(parts)
+        line = parse_request_line(parts.line)
         if isinstance(line, Refusal):
             return self._refuse_unread(line)
-        introduction = self.listener.introduction(data[line_end + 2 : end + 2])
+        introduction = self.listener.introduction(parts.section)
         if isinstance(introduction, Refusal):
             return self._refuse_unread(introduction, line)
-        broken = _misfit(line, introduction.section, limits.body)
+        broken = misfit(line, introduction.section, limits.body)
         if broken is not None:
             return self._refuse_unread(broken, line)
         self._scanned = 0
-        self._waiting = data[end + 4 :]
+        self._waiting = parts.rest
         self._begin(line, introduction)
         return True
 
-    def _head_incomplete(self, data: bytes) -> bool:
-        """Refuse early what can no longer become a request; else wait, but not for long."""
+    def _head_incomplete(self) -> bool:
+        """Refuse early what can no longer become a request; else wait, but not for long. Always False."""
         limits = self.listener.limits
         if not self._scanned:
             self.deadline = monotonic() + limits.header_timeout
             self.listener.deadlines.watch(self)
-        line_end = data.find(b"\r\n", 0, limits.request_line + 2)
-        if line_end < 0 and len(data) > limits.request_line:
-            return self._refuse_unread(Refusal(Reason.URI_TOO_LONG))
-        if len(data) - line_end > limits.headers + limits.request_line:
-            return self._refuse_unread(Refusal(Reason.HEADERS_TOO_LARGE))
-        if self._half_closed:
-            return self._refuse_unread(malformed("The request ended before its end."))
-        if BARE_LINE_END.search(data, max(0, self._scanned - 1)) or not data.startswith(_FIRST_BYTES):
-            return self._refuse_unread(malformed("Lines end in CRLF, and a request begins with its method."))
-        self._scanned = len(data)
+        why = hopeless(self._waiting, self._scanned, limits)
+        if why is None and self._half_closed:
+            why = malformed("The request ended before its end.")
+        if why is not None:
+            return self._refuse_unread(why)
+        self._scanned = len(self._waiting)
         return False
 
     def _something_waits(self) -> bool:
@@ -266,18 +253,13 @@ class ClientConnection(asyncio.Protocol):
             self._lines = own_lines(self._address, section, trusted=self._trusted)
         if has_body and not self._body_begun(line, section):
             return
-        options = section.options
-        if line.keeps_alive:
-            keeps = b"close" not in options
-        else:
-            keeps = b"keep-alive" in options and b"close" not in options
         turn = self._turn = Turn(
             self,
             line,
             introduction,
             self._lines,
             given_request_id(section.fields) if self._trusted else None,
-            keeps_alive=keeps and not self.listener.draining,
+            keeps_alive=stays_open(line, section) and not self.listener.draining,
             has_body=has_body,
         )
         self.deadline = inf
@@ -438,7 +420,7 @@ class ClientConnection(asyncio.Protocol):
         self.write(
             listener.refuser.bytes_of(refusal, request_id, "Connection: close\r\n", head_only=head_only)
         )
-        listener.observer.exchange(_unread(self._address, request_id, refusal, line))
+        listener.observer.exchange(record_unread(self._address, request_id, refusal, line))
         self._linger(monotonic())
         return False
 
@@ -507,48 +489,3 @@ class ClientConnection(asyncio.Protocol):
         if not self._trusted:
             return self._address
         return client_address(self._address, introduction.section.fields, self.listener.trusted)
-
-
-_FIRST_BYTES: Final = tuple(bytes([byte]) for byte in b"!#$%&'*+-.^_`|~\r" + bytes(range(48, 58))) + tuple(
-    bytes([byte]) for byte in (*range(65, 91), *range(97, 123))
-)
-
-
-def _misfit(line: RequestLine, section: Section, largest_body: int) -> Refusal | None:
-    """What a request line and a header section, each well-formed, may still have against each other."""
-    if line.keeps_alive:
-        if section.host is None:  # RFC 9112 §3.2
-            return malformed("An HTTP/1.1 request must have a Host header.")
-    elif section.chunked:  # RFC 9112 §6.1
-        return malformed("An HTTP/1.0 request cannot have a transfer coding.")
-    if line.authority is not None and not same_authority(line.authority, section.host or b""):
-        return malformed("The target's authority and the Host header must be the same.")
-    if section.length is not None and section.length > largest_body:
-        return Refusal(Reason.BODY_TOO_LARGE)
-    return None
-
-
-def _unread(address: str, request_id: str, refusal: Refusal, line: RequestLine | None) -> Exchange:
-    """The record of something that did not become an exchange."""
-    return Exchange(
-        time(),
-        request_id,
-        address,
-        None if line is None else line.method,
-        None if line is None else line.path.decode("ascii", "backslashreplace"),
-        None,
-        None,
-        None,
-        None,
-        None,
-        None,
-        Outcome.REFUSE,
-        refusal.reason,
-        None,
-        refusal.answer.status,
-        0,
-        0,
-        0.0,
-        None,
-        None,
-    )

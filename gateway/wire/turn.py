@@ -4,8 +4,7 @@ from random import getrandbits
 from time import monotonic, time
 from typing import TYPE_CHECKING, Final
 
-from gateway.decision.decide import deciding_scope
-from gateway.domain.exchange import Exchange, Outcome
+from gateway.domain.exchange import Outcome
 from gateway.domain.permit import Permit
 from gateway.domain.principal import Principal
 from gateway.domain.target import Target, Unmapped
@@ -14,11 +13,11 @@ from gateway.forward.client_side import Uplink
 from gateway.http1.body import LAST_CHUNK
 from gateway.http1.head import AnswerHead, RequestLine
 from gateway.pipeline import Introduction
+from gateway.wire.records import record_of
 
 if TYPE_CHECKING:
     from gateway.wire.connection import ClientConnection
 
-LONGEST_LOGGED_PATH: Final = 2048
 HTTP_CONTINUE: Final = 100
 FAULTS: Final = frozenset(
     {
@@ -43,9 +42,6 @@ class Turn:
         "_answer_ended",
         "_chunked",
         "_keeps_alive",
-        "_refusal",
-        "_sent_at",
-        "_status",
         "answering",
         "body_limit",
         "bytes_in",
@@ -63,9 +59,12 @@ class Turn:
         "prepared",
         "principal",
         "query",
+        "refusal",
         "request_id",
         "section",
+        "sent_at",
         "started",
+        "status",
         "target",
         "ts",
         "uplink",
@@ -112,10 +111,10 @@ class Turn:
         self.bytes_in = 0
         self.bytes_out = 0
         self._keeps_alive = keeps_alive
-        self._refusal: Refusal | None = None
-        self._status = 0
+        self.refusal: Refusal | None = None
+        self.status = 0
         self._chunked = False
-        self._sent_at: float | None = None
+        self.sent_at: float | None = None
         self._answer_ended: float | None = None
 
     # From the pipeline
@@ -125,8 +124,8 @@ class Turn:
         if self.over:
             return
         connection = self.connection
-        self._refusal = refusal
-        self._status = refusal.answer.status
+        self.refusal = refusal
+        self.status = refusal.answer.status
         keeps = self._keeps_alive and not refusal.answer.close and connection.can_skip_body()
         answer = connection.listener.refuser.bytes_of(
             refusal,
@@ -143,7 +142,7 @@ class Turn:
     def begun(self, uplink: Uplink, now: float) -> None:
         """See ClientSide."""
         self.uplink = uplink
-        self._sent_at = now
+        self.sent_at = now
         if not self.upload_done:
             self.connection.uplink_open()
 
@@ -173,7 +172,7 @@ class Turn:
                     content += LAST_CHUNK
             else:
                 keeps = False  # an HTTP/1.0 client learns from the close where the body ends
-        self._status = head.status
+        self.status = head.status
         self._keeps_alive = keeps
         self.answering = True
         request_id = b"" if head.has_request_id else b"X-Request-Id: %b\r\n" % self.request_id
@@ -210,7 +209,7 @@ class Turn:
         if not self.answering:
             self.refuse(Refusal(reason, detail))
             return
-        self._refusal = Refusal(reason, detail)
+        self.refusal = Refusal(reason, detail)
         self._end(Outcome.ERROR, keeps=False, cut=True)
 
     def hold_upload(self) -> None:
@@ -253,7 +252,7 @@ class Turn:
             self.uplink.abandon()
             self.uplink = None
         if self.answering:
-            self._refusal = refusal
+            self.refusal = refusal
             self._end(Outcome.ERROR, keeps=False, cut=True)
         else:
             self.refuse(refusal)
@@ -274,36 +273,5 @@ class Turn:
         self.uplink = None
         now = self._answer_ended or monotonic()
         connection = self.connection
-        connection.listener.observer.exchange(self._record(outcome, now))
+        connection.listener.observer.exchange(record_of(self, outcome, now))
         connection.turn_ended(now, keeps=keeps, cut=cut)
-
-    def _record(self, outcome: Outcome, now: float) -> Exchange:
-        place, principal, refusal, permit = self.place, self.principal, self._refusal, self.permit
-        target = place if isinstance(place, Target) else None
-        scope = None if refusal is None else refusal.scope
-        if permit is not None and principal is not None and target is not None:
-            scopes = principal.scopes
-            proven_alone = len(scopes) == 1 and permit.principal is principal
-            scope = scopes[0].name if proven_alone else deciding_scope(scopes, target)
-        return Exchange(
-            self.ts,
-            self.request_id.decode("ascii"),
-            self.connection.client_address(self.introduction),
-            self.method,
-            self.path[:LONGEST_LOGGED_PATH].decode("ascii", "backslashreplace"),
-            None if place is None or place.feed is None else place.feed.name,
-            None if place is None or place.route is None else place.route.template,
-            None if target is None else target.module,
-            None if target is None or target.action is None else target.action.word,
-            None if principal is None else principal.name,
-            None if principal is None else principal.key_id,
-            outcome,
-            None if refusal is None else refusal.reason,
-            scope,
-            self._status,
-            self.bytes_in,
-            self.bytes_out,
-            (now - self.started) * 1000,
-            None if self._sent_at is None else (now - self._sent_at) * 1000,
-            None if permit is None or permit.would_deny is None else permit.would_deny,
-        )
