@@ -124,6 +124,32 @@ def _by_h11(coded: bytes) -> tuple[bytes, bytes]:
             assert isinstance(event, h11.Request), event
 
 
+@settings(max_examples=200, deadline=None)
+@given(
+    st.lists(st.binary(min_size=1, max_size=18), min_size=5, max_size=40),
+    st.lists(st.tuples(st.integers(0, 900), st.sampled_from([b"", b"\n", b"\r", b"0", b"f", b";a", b"x"]))),
+    CUTS,
+)
+def test_runs_of_tiny_chunks_are_read_as_strictly_as_one_that_comes_byte_by_byte(
+    contents: list[bytes], damage: list[tuple[int, bytes]], cuts: list[int]
+) -> None:
+    coded = b"".join(map(chunk, contents)) + LAST_CHUNK
+    for place, inserted in damage:
+        at = place % (len(coded) + 1)
+        coded = coded[:at] + inserted + coded[at:]
+    verdicts = []
+    for pieces in ([coded], split(coded, cuts), one_by_one(coded)):
+        body = ChunkedBody()
+        try:
+            verdicts.append((*read(body, pieces), body.done))
+        except FramingError:
+            verdicts.append(None)
+    if None in verdicts and verdicts != [None] * 3:  # in pieces, what is broken may not have come to light
+        assert all(verdict is None or not verdict[2] for verdict in verdicts)
+    else:
+        assert verdicts[0] == verdicts[1] == verdicts[2]
+
+
 MALFORMED = [
     *(
         b"\r\n",
