@@ -16,14 +16,14 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
-import h11
 import pytest
 import uvloop
 from conversations import conversation
-from feeds import OK, running_feed
+from feeds import running_feed
 from gateways import PlaneUnderTest, running_plane
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from seen import Seen
 
 EXAMPLES = int(os.environ.get("SCOPEGATE_FUZZ_EXAMPLES", "20"))
 BATCH = 16
@@ -97,53 +97,6 @@ conversations = st.tuples(
     st.lists(damage, max_size=3),
     st.lists(places, max_size=3),
 ).map(lambda parts: (damaged(parts[0], parts[1]), parts[2]))
-
-
-@dataclass
-class Seen:
-    """What reached the feed, read by h11 over whole connections: a request hidden in another is found."""
-
-    whole: list[tuple[h11.Request, int]] = field(default_factory=list)
-    cut: list[h11.Request] = field(default_factory=list)
-    broken: list[str] = field(default_factory=list)
-
-    def forget(self) -> None:
-        """Make room for the next batch."""
-        self.whole, self.cut, self.broken = [], [], []
-
-    async def read(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """Read and answer one connection to its end."""
-        parser = h11.Connection(h11.SERVER)
-        head: h11.Request | None = None
-        size = 0
-        while True:
-            try:
-                event = parser.next_event()
-            except h11.RemoteProtocolError as wrong:
-                if head is None or "without sending complete" not in str(wrong):
-                    self.broken.append(str(wrong))
-                else:
-                    self.cut.append(head)
-                return
-            if event is h11.NEED_DATA:
-                parser.receive_data(await reader.read(1 << 16))
-            elif isinstance(event, h11.Request):
-                head, size = event, 0
-            elif isinstance(event, h11.Data):
-                size += len(event.data)
-            elif isinstance(event, h11.EndOfMessage):
-                assert head is not None
-                self.whole.append((head, size))
-                answer = OK.removesuffix(b"hello") if head.method == b"HEAD" else OK
-                parser.send(h11.Response(status_code=200, headers=[("Content-Length", "0")]))
-                parser.send(h11.EndOfMessage())
-                writer.write(answer)
-                if parser.our_state is not h11.DONE or parser.their_state is not h11.DONE:
-                    return
-                parser.start_next_cycle()
-                head = None
-            else:
-                return
 
 
 @dataclass
