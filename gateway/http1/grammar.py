@@ -24,7 +24,7 @@ CONTENT_LENGTH: Final = re.compile(rb"0|[1-9][0-9]{0,17}")
 QUERY: Final = re.compile(rb"[\x21\x22\x24-\x7e]*+")
 """A query as it may cross: visible ASCII without `#`; what is percent-encoded stays so."""
 
-REG_NAME: Final = re.compile(rb"[A-Za-z0-9](?:[A-Za-z0-9\-._]*[A-Za-z0-9])?\.?")
+REG_NAME: Final = re.compile(rb"[A-Za-z0-9_](?:[A-Za-z0-9\-._]*[A-Za-z0-9_])?\.?")
 NUMERIC_LABEL: Final = re.compile(rb"[0-9]+|0[xX][0-9A-Fa-f]*")
 AUTHORITY: Final = re.compile(rb"(\[[0-9A-Fa-f:.]+\]|[^\[\]:@/?#]*)(?::([0-9]{0,5}))?")
 HIGHEST_PORT: Final = 65535

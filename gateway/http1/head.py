@@ -304,7 +304,7 @@ def parse_answer(head: bytes, most_fields: int) -> AnswerHead:
     if fields is None:
         raise InvalidAnswerError("a header field is malformed")
     options: set[bytes] = set()
-    lengths: set[bytes] = set()
+    lengths: list[bytes] = []
     codings: list[bytes] = []
     upgrade = None
     has_request_id = False
@@ -313,7 +313,7 @@ def parse_answer(head: bytes, most_fields: int) -> AnswerHead:
         if lower == b"connection":
             options.update(_list_in(value))
         elif lower == b"content-length":
-            lengths.add(value)
+            lengths.append(value)
         elif lower == b"transfer-encoding":
             codings.append(value.lower())
         elif lower == b"upgrade":
@@ -334,27 +334,24 @@ def parse_answer(head: bytes, most_fields: int) -> AnswerHead:
     )
 
 
-def _answer_length(lengths: set[bytes], codings: list[bytes], *, old: bool) -> int | None:
+def _answer_length(lengths: list[bytes], codings: list[bytes], *, old: bool) -> int | None:
     if codings and (codings != [b"chunked"] or lengths or old):
         raise InvalidAnswerError("the framing is not clear: Transfer-Encoding beside something else")
     if not lengths:
         return None
-    length = lengths.pop()
-    if lengths or CONTENT_LENGTH.fullmatch(length) is None:
+    if len(lengths) > 1 or CONTENT_LENGTH.fullmatch(lengths[0]) is None:
         raise InvalidAnswerError("the Content-Length is not one plain decimal number")
-    return int(length)
+    return int(lengths[0])
 
 
 def _answer_section(fields: Fields, options: set[bytes], *, unsized: bool) -> bytes:
     """The lines that may cross; an `unsized` answer has no Content-Length (RFC 9110 §8.6)."""
     kept: list[bytes] = []
-    length_kept = unsized
     for name, value in fields:
         lower = name.lower()
         if lower == b"content-length":
-            if length_kept:
+            if unsized:
                 continue
-            length_kept = True
         elif lower in ANSWER_HOP_BY_HOP or lower in options:
             continue
         kept.append(b"%b: %b\r\n" % (name, value))

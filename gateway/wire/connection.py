@@ -5,20 +5,20 @@ import logging
 import socket
 import struct
 from collections.abc import Iterable
-from enum import IntFlag
 from math import inf
 from random import getrandbits
 from time import monotonic
 from typing import TYPE_CHECKING, Final, cast
 
 from gateway.domain.verdict import Reason, Refusal
-from gateway.forward.forwarded import client_address, given_request_id, is_trusted, own_lines
-from gateway.http1.body import Body, ChunkedBody, FramingError, LengthBody
-from gateway.http1.head import RequestLine, Section, malformed, parse_request_line
+from gateway.http1.body import FramingError
+from gateway.http1.head import RequestLine, malformed, parse_request_line
 from gateway.http1.requests import hopeless, misfit, parts_of, stays_open
 from gateway.pipeline import Introduction
+from gateway.wire.peer import Peer
 from gateway.wire.records import record_unread
 from gateway.wire.turn import Turn
+from gateway.wire.upload import Hold, Upload
 
 if TYPE_CHECKING:
     from gateway.wire.listener import Listener
@@ -29,17 +29,8 @@ WRITE_BUFFER: Final = 64 * 1024
 MOST_WAITING: Final = 64 * 1024
 """Bytes kept of what a client sends ahead of its turn, before it is held."""
 
-MOST_SKIPPED: Final = 64 * 1024
-"""The largest rest of a body that is thrown away so that the connection can be used on."""
-
 LINGER: Final = 2.0
 """Seconds in which a client may still read its last answer, while what it sends is thrown away."""
-
-CONTINUE_AFTER: Final = 1.0
-"""Seconds after which a client waiting for 100 Continue is told so, if the feed has said nothing."""
-
-MAPPED_IPV4: Final = "::ffff:"
-"""How a socket for both families shows an IPv4 client (RFC 4291 §2.5.5.2)."""
 
 RESET: Final = struct.pack("ii", 1, 0)
 """The SO_LINGER that makes closing a reset."""
@@ -47,58 +38,42 @@ RESET: Final = struct.pack("ii", 1, 0)
 CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
-class Hold(IntFlag):
-    """Why nothing more is read from the client for now."""
-
-    FEED = 1
-    """The feed reads slowly, or is not connected yet."""
-    AHEAD = 2
-    """The client has sent enough ahead of its turn."""
-
-
 class ClientConnection(asyncio.Protocol):
     """A client's HTTP/1.1 connection."""
 
     __slots__ = (
-        "_address",
-        "_body",
-        "_early",
         "_ended",
         "_half_closed",
         "_held",
-        "_lines",
-        "_lines_for",
         "_scanned",
         "_stalled_at",
         "_transport",
-        "_trusted",
         "_turn",
         "_turning",
         "_unwritten",
-        "_waiting",
+        "_upload",
         "deadline",
         "listener",
+        "peer",
+        "waiting",
         "watched_until",
     )
 
     def __init__(self, listener: "Listener") -> None:
         self.listener = listener
         self._transport = cast("asyncio.Transport", None)
-        self._address = ""
-        self._trusted = False
+        self.peer = cast("Peer", None)
         self._turn: Turn | None = None
         self._turning = False
-        self._body: Body | None = None
-        self._early = b""
-        self._waiting = b""
+        self._upload: Upload | None = None
+        """The body that is still arriving, be it wanted or not."""
+        self.waiting = b""
         self._scanned = 0
         self._held = Hold(0)
         self._ended = False
         self._half_closed = False
         self._stalled_at: float | None = None
         self._unwritten = 0
-        self._lines_for: Section | None = None
-        self._lines = b""
         self.deadline = inf
         self.watched_until = -1.0
 
@@ -107,6 +82,11 @@ class ClientConnection(asyncio.Protocol):
         """Whether a request is under way."""
         return self._turn is not None
 
+    @property
+    def stalled(self) -> bool:
+        """Whether the client does not read what was written."""
+        return self._stalled_at is not None
+
     # Beginning and end
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -114,9 +94,7 @@ class ClientConnection(asyncio.Protocol):
         listener = self.listener
         self._transport = cast("asyncio.Transport", transport)
         self._transport.set_write_buffer_limits(WRITE_BUFFER)
-        peer = transport.get_extra_info("peername")
-        self._address = peer[0].removeprefix(MAPPED_IPV4) if isinstance(peer, tuple) else "unknown"
-        self._trusted = is_trusted(self._address, listener.trusted)
+        self.peer = Peer(transport.get_extra_info("peername"), listener.trusted)
         self.deadline = monotonic() + listener.limits.header_timeout
         listener.connections.add(self)
         listener.deadlines.watch(self)
@@ -138,7 +116,7 @@ class ClientConnection(asyncio.Protocol):
         """The client has said its last: it may still wait for answers to what it has said whole."""
         self._half_closed = True
         if self._turn is not None:
-            if self._body is not None:
+            if self._upload is not None:
                 self._turn.broken(malformed("The body ended before its end."))
         elif self._something_waits() and not self._ended:
             self._refuse_unread(malformed("The request ended before its end."))
@@ -160,9 +138,9 @@ class ClientConnection(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         """Take what the client sends: a head, a body, or something ahead of its turn."""
         try:
-            if self._turn is None and self._body is None and not self._waiting:
+            if self._turn is None and self._upload is None and not self.waiting:
                 if not self._ended:
-                    self._waiting = data
+                    self.waiting = data
                     self._next()
             else:
                 self._more_received(data)
@@ -173,42 +151,42 @@ class ClientConnection(asyncio.Protocol):
     def _more_received(self, data: bytes) -> None:
         if self._ended:
             return
-        self._waiting = self._waiting + data if self._waiting else data
+        self.waiting = self.waiting + data if self.waiting else data
         if self._turn is None:
             self._next()
-        elif self._body is not None and self._turn.uplink is not None:
-            self._body_received()
-        elif len(self._waiting) > MOST_WAITING:
-            self._hold(Hold.AHEAD)
+        elif self._upload is not None and self._turn.uplink is not None:
+            self._body_received(self._upload)
+        elif len(self.waiting) > MOST_WAITING:
+            self.hold(Hold.AHEAD)
 
     def _next(self) -> None:
         """Begin the turns that wait, one after the other; each may end at once."""
         if self._turning:
             return
         self._turning = True
-        while self._waiting and self._turn is None and not self._ended and self._stalled_at is None:
-            if self._body is not None:
-                self._body_received()
-                if self._body is not None:
+        while self.waiting and self._turn is None and not self._ended and self._stalled_at is None:
+            if self._upload is not None:
+                self._body_received(self._upload)
+                if self._upload is not None:
                     break
             elif not self._head_received():
                 break
         self._turning = False
-        if self._waiting or self._held:
+        if self.waiting or self._held:
             self._hold_what_is_ahead()
 
     def _hold_what_is_ahead(self) -> None:
         """Read no more of a client that has sent enough, until its answers are done and it has read them."""
         waits = self._turn is not None or self._stalled_at is not None
-        if waits and len(self._waiting) > MOST_WAITING:
-            self._hold(Hold.AHEAD)
+        if waits and len(self.waiting) > MOST_WAITING:
+            self.hold(Hold.AHEAD)
         elif Hold.AHEAD in self._held:
-            self._release(Hold.AHEAD)
+            self.release(Hold.AHEAD)
 
     def _head_received(self) -> bool:
         """Read a head and begin its turn; False while it is incomplete, or when it is refused."""
         limits = self.listener.limits
-        parts = parts_of(self._waiting, limits)
+        parts = parts_of(self.waiting, limits)
         if parts is None:
             return self._head_incomplete()
         if isinstance(parts, Refusal):
@@ -223,7 +201,7 @@ class ClientConnection(asyncio.Protocol):
         if broken is not None:
             return self._refuse_unread(broken, line)
         self._scanned = 0
-        self._waiting = parts.rest
+        self.waiting = parts.rest
         self._begin(line, introduction)
         return True
 
@@ -233,137 +211,71 @@ class ClientConnection(asyncio.Protocol):
         if not self._scanned:
             self.deadline = monotonic() + limits.header_timeout
             self.listener.deadlines.watch(self)
-        why = hopeless(self._waiting, self._scanned, limits)
+        why = hopeless(self.waiting, self._scanned, limits)
         if why is None and self._half_closed:
             why = malformed("The request ended before its end.")
         if why is not None:
             return self._refuse_unread(why)
-        self._scanned = len(self._waiting)
+        self._scanned = len(self.waiting)
         return False
 
     def _something_waits(self) -> bool:
         """Whether more than an empty line has come of another request."""
-        return bool(self._waiting.strip(b"\r\n"))
+        return bool(self.waiting.strip(b"\r\n"))
 
     def _begin(self, line: RequestLine, introduction: Introduction) -> None:
         section = introduction.section
-        has_body = section.chunked or bool(section.length)
-        if section is not self._lines_for:
-            self._lines_for = section
-            self._lines = own_lines(self._address, section, trusted=self._trusted)
-        if has_body and not self._body_begun(line, section):
-            return
+        upload = None
+        if section.chunked or section.length:
+            upload = Upload(self, section)
+            try:
+                self.waiting = upload.begin(self.waiting)
+            except FramingError as broken:
+                self._refuse_unread(malformed(f"The body is malformed: {broken}."), line)
+                return
+        self._upload = None if upload is None or upload.complete else upload
         turn = self._turn = Turn(
             self,
             line,
             introduction,
-            self._lines,
-            given_request_id(section.fields) if self._trusted else None,
+            self.peer.lines_for(section),
+            self.peer.request_id(section),
             keeps_alive=stays_open(line, section) and not self.listener.draining,
-            has_body=has_body,
+            body=upload,
         )
         self.deadline = inf
         self.listener.pipeline.handle(turn)
-        if self._body is not None and self._turn is turn and turn.uplink is None:
-            self._hold(Hold.FEED)
+        if self._upload is not None and self._turn is turn and turn.uplink is None:
+            self.hold(Hold.FEED)
 
-    # The request's body
+    def go_on(self) -> None:
+        """Read on in what waits: the way is free."""
+        if self._upload is not None and self.waiting:
+            self._body_received(self._upload)
 
-    def _body_begun(self, line: RequestLine, section: Section) -> bool:
-        """Read what of the body came with the head: nothing is sent of a request broken that early."""
-        body: Body = ChunkedBody() if section.chunked else LengthBody(section.length or 0)
-        self._early = b""
-        if self._waiting:
-            try:
-                self._early, taken = body.feed(self._waiting)
-            except FramingError as broken:
-                return self._refuse_unread(malformed(f"The body is malformed: {broken}."), line)
-            self._waiting = self._waiting[taken:]
-        self._body = None if body.done else body
-        return True
-
-    def uplink_open(self) -> None:
-        """The feed is connected: the body may flow."""
-        turn = self._turn
-        if turn is None:
-            return
-        early, self._early = self._early, b""
-        done = self._body is None
-        if self._held:
-            self._release(Hold.FEED | Hold.AHEAD)
-        if not done:
-            self._wait_for_body(turn, begun=bool(early))
-        if early or done:
-            turn.continued = True  # it did not wait
-            turn.upload(early, done=done)
-        if self._waiting and not done and not turn.over:
-            self._body_received()
-
-    def uplink_lost(self) -> None:
-        """The feed is to be connected anew: the body waits."""
-        if self._body is not None:
-            self._hold(Hold.FEED)
-            self.deadline = inf
-
-    def _wait_for_body(self, turn: Turn, *, begun: bool) -> None:
-        """Give the body its time, or the feed a moment to say 100 to a client that waits for that."""
-        if begun or turn.continued:
-            self.deadline = monotonic() + self.listener.limits.body_idle_timeout
-        else:
-            self.deadline = monotonic() + CONTINUE_AFTER
-            self.listener.deadlines.watch(self)
-
-    def told_to_continue(self) -> None:
-        """The feed has said 100: from now on the body has its own time."""
-        if self._body is not None:
-            self.deadline = monotonic() + self.listener.limits.body_idle_timeout
-
-    def hold_upload(self) -> None:
-        """The feed reads slowly."""
-        self._hold(Hold.FEED)
-        if self._stalled_at is None:
-            self.deadline = inf
-
-    def resume_upload(self) -> None:
-        """The feed has caught up."""
-        if self._turn is not None and self._body is not None:
-            self.deadline = monotonic() + self.listener.limits.body_idle_timeout
-        self._release(Hold.FEED)
-
-    def _body_received(self) -> None:
+    def _body_received(self, upload: Upload) -> None:
         """Read on in the body: to the feed, or to nowhere after a refusal."""
-        body, turn, data = self._body, self._turn, self._waiting
-        if body is None or (turn is not None and turn.uplink is None):
+        turn = self._turn
+        if turn is not None and turn.uplink is None:
             return
         try:
-            content, taken = body.feed(data)
+            content, taken = upload.read(self.waiting)
         except FramingError as broken:
-            self._body = None
-            self._waiting = b""
+            self._upload = None
+            self.waiting = b""
             if turn is not None:
                 turn.broken(malformed(f"The body is malformed: {broken}."))
             return
-        self._waiting = data[taken:]
-        if body.done:
-            self._body = None
-            self.deadline = inf
+        self.waiting = self.waiting[taken:]
+        if upload.complete:
+            self._upload = None
+            self.deadline = inf if turn is not None else monotonic() + self.listener.limits.keepalive_timeout
         else:
             self.deadline = monotonic() + self.listener.limits.body_idle_timeout
-        if turn is None:
-            return
-        if not turn.continued:
-            turn.continued = True  # it did not wait
-        if content or body.done:
-            turn.upload(content, done=body.done)
-
-    def can_skip_body(self) -> bool:
-        """Whether what is left of the request's body is little enough to be thrown away."""
-        body, turn = self._body, self._turn
-        if body is None:
-            return True
-        if turn is None or not turn.continued or not isinstance(body, LengthBody):
-            return False
-        return body.left <= MOST_SKIPPED
+        if turn is not None:
+            turn.continued = True  # it did not wait, or waits no longer
+            if content or upload.complete:
+                turn.upload(content, done=upload.complete)
 
     # Answering
 
@@ -388,9 +300,8 @@ class ClientConnection(asyncio.Protocol):
             self._linger(now)
         else:
             self.deadline = now + listener.limits.keepalive_timeout
-            if self._held:
-                self._release(Hold.FEED)
-            if self._waiting and not self._turning:
+            self.release(Hold.FEED)
+            if self.waiting and not self._turning:
                 self._next()
 
     def _end_with_reset(self) -> None:
@@ -402,13 +313,12 @@ class ClientConnection(asyncio.Protocol):
     def _linger(self, now: float) -> None:
         """Say no more, and let the client read: closing on unread bytes would reset the connection."""
         self._ended = True
-        self._waiting = b""
+        self.waiting = b""
         if self._half_closed or self._transport.is_closing():
             self._transport.close()
             return
         self._transport.write_eof()
-        if self._held:
-            self._release(self._held)
+        self.release(self._held)
         self._unwritten = self._transport.get_write_buffer_size()
         self.deadline = now + (self.listener.limits.body_idle_timeout if self._unwritten else LINGER)
 
@@ -420,18 +330,22 @@ class ClientConnection(asyncio.Protocol):
         self.write(
             listener.refuser.bytes_of(refusal, request_id, "Connection: close\r\n", head_only=head_only)
         )
-        listener.observer.exchange(record_unread(self._address, request_id, refusal, line))
+        listener.observer.exchange(record_unread(self.peer.address, request_id, refusal, line))
         self._linger(monotonic())
         return False
 
     # Holding back
 
-    def _hold(self, why: Hold) -> None:
+    def hold(self, why: Hold) -> None:
+        """Read nothing more from the client until it is released."""
         if not self._held and not self._transport.is_closing():
             self._transport.pause_reading()
         self._held |= why
 
-    def _release(self, why: Hold) -> None:
+    def release(self, why: Hold) -> None:
+        """Read on, unless something else holds."""
+        if not self._held:
+            return
         self._held &= ~why
         if not self._held and not self._transport.is_closing():
             self._transport.resume_reading()
@@ -448,7 +362,7 @@ class ClientConnection(asyncio.Protocol):
         """The client has caught up."""
         self._stalled_at = None
         if self._turn is not None:
-            waits = self._body is not None and not self._held
+            waits = self._upload is not None and not self._held
             self.deadline = monotonic() + self.listener.limits.body_idle_timeout if waits else inf
             if self._turn.uplink is not None:
                 self._turn.uplink.resume_answer()
@@ -468,7 +382,7 @@ class ClientConnection(asyncio.Protocol):
             if not turn.answering:
                 turn.continued = True
                 self.write(CONTINUE)
-        elif turn is not None and self._body is not None:
+        elif turn is not None and self._upload is not None:
             turn.broken(Refusal(Reason.REQUEST_TIMEOUT, "The body did not arrive in time."))
         elif self._something_waits():
             self._refuse_unread(Refusal(Reason.REQUEST_TIMEOUT, "The header section did not arrive in time."))
@@ -483,9 +397,3 @@ class ClientConnection(asyncio.Protocol):
             return
         self._unwritten = unwritten
         self.deadline = monotonic() + (self.listener.limits.body_idle_timeout if unwritten else LINGER)
-
-    def client_address(self, introduction: Introduction) -> str:
-        """The client's address for the record: the peer's, or what a trusted proxy says."""
-        if not self._trusted:
-            return self._address
-        return client_address(self._address, introduction.section.fields, self.listener.trusted)

@@ -27,7 +27,7 @@ def record_of(turn: "Turn", outcome: Outcome, now: float) -> Exchange:
     return Exchange(
         turn.ts,
         turn.request_id.decode("ascii"),
-        turn.connection.client_address(turn.introduction),
+        turn.connection.peer.client_address(turn.section),
         turn.method,
         _shown(turn.path),
         None if place is None or place.feed is None else place.feed.name,

@@ -14,6 +14,7 @@ from gateway.http1.body import LAST_CHUNK
 from gateway.http1.head import AnswerHead, RequestLine
 from gateway.pipeline import Introduction
 from gateway.wire.records import record_of
+from gateway.wire.upload import Upload
 
 if TYPE_CHECKING:
     from gateway.wire.connection import ClientConnection
@@ -40,6 +41,7 @@ class Turn:
 
     __slots__ = (
         "_answer_ended",
+        "_body",
         "_chunked",
         "_keeps_alive",
         "answering",
@@ -81,7 +83,7 @@ class Turn:
         request_id: bytes | None,
         *,
         keeps_alive: bool,
-        has_body: bool,
+        body: Upload | None,
     ) -> None:
         self.connection = connection
         self.line = line
@@ -101,9 +103,10 @@ class Turn:
         self.principal: Principal | None = None
         self.permit: Permit | None = None
         self.uplink: Uplink | None = None
-        self.upload_done = not has_body
+        self._body = body
+        self.upload_done = body is None
         self.upload_begun = False
-        self.continued = not (introduction.section.expects_continue and line.keeps_alive and has_body)
+        self.continued = not (introduction.section.expects_continue and line.keeps_alive and body is not None)
         """Whether the client has been told to go on and send its body, or does not wait for that."""
         self.answering = False
         """Whether the head of the final answer has been written."""
@@ -126,7 +129,7 @@ class Turn:
         connection = self.connection
         self.refusal = refusal
         self.status = refusal.answer.status
-        keeps = self._keeps_alive and not refusal.answer.close and connection.can_skip_body()
+        keeps = self._keeps_alive and not refusal.answer.close and self._can_skip_body()
         answer = connection.listener.refuser.bytes_of(
             refusal,
             self.request_id.decode("ascii"),
@@ -137,14 +140,19 @@ class Turn:
         connection.write(answer)
         self._end(Outcome.ERROR if refusal.reason in FAULTS else Outcome.REFUSE, keeps=keeps)
 
+    def _can_skip_body(self) -> bool:
+        """Whether the rest of the request is little enough to be read and thrown away."""
+        body = self._body
+        return body is None or body.complete or (self.continued and body.can_be_skipped)
+
     # From forwarding, in order
 
     def begun(self, uplink: Uplink, now: float) -> None:
         """See ClientSide."""
         self.uplink = uplink
         self.sent_at = now
-        if not self.upload_done:
-            self.connection.uplink_open()
+        if self._body is not None:
+            self._body.open(self)
 
     def interim(self, head: AnswerHead) -> None:
         """See ClientSide. What an HTTP/1.0 client would not understand stays here."""
@@ -154,7 +162,8 @@ class Turn:
             if self.continued:
                 return
             self.continued = True
-            self.connection.told_to_continue()
+            if self._body is not None:
+                self._body.told_to_continue()
         self.connection.write(head.start + b"\r\n")
 
     def answer(self, head: AnswerHead, content: bytes, *, sized: bool, done: bool) -> None:
@@ -199,7 +208,8 @@ class Turn:
     def again(self) -> None:
         """See ClientSide."""
         self.uplink = None
-        self.connection.uplink_lost()
+        if self._body is not None:
+            self._body.close()
 
     def failed(self, reason: Reason, detail: str = "") -> None:
         """See ClientSide. Before the answer's head this is a refusal; after it, only a cut is honest."""
@@ -214,11 +224,13 @@ class Turn:
 
     def hold_upload(self) -> None:
         """See ClientSide."""
-        self.connection.hold_upload()
+        if self._body is not None:
+            self._body.hold()
 
     def resume_upload(self) -> None:
         """See ClientSide."""
-        self.connection.resume_upload()
+        if self._body is not None:
+            self._body.resume()
 
     # From the client's connection
 

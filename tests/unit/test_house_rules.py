@@ -141,14 +141,9 @@ def test_whatever_is_public_says_what_it_is_for(file: Path) -> None:
     assert not silent
 
 
-TO_BE_PARTED = {"wire/connection.py"}
-"""Debts, each to be paid by parting the file in two; whoever pays one strikes it out here."""
-
-
 @named(FILES)
 def test_a_file_has_one_noun_and_fits_the_eye(file: Path) -> None:
-    fits = len(file.read_text().splitlines()) < LONGEST_FILE
-    assert fits is (str(file.relative_to(ROOT)) not in TO_BE_PARTED)
+    assert len(file.read_text().splitlines()) < LONGEST_FILE
 
 
 FORBIDDEN_NAMES = {"utils", "util", "helpers", "helper", "common", "base", "misc"}

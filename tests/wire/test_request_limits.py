@@ -277,7 +277,7 @@ async def test_what_a_client_asks_without_reading_stays_in_its_own_buffers(
     request = b"GET /v2/nowhere HTTP/1.1\r\n" + HOST + b"\r\n"
     async with running_plane(tmp_path, feed.port, routes=ROUTES) as plane, conversation(plane.port) as client:
         assert await sent_until_held(client, request, most=128 << 20) < 32 << 20
-        assert all(len(connection._waiting) < 1 << 20 for connection in plane.worker._listener.connections)
+        assert all(len(connection.waiting) < 1 << 20 for connection in plane.worker._listener.connections)
         statuses = {(await client.answer()).status for _ in range(2000)}
         assert statuses == {401}
 

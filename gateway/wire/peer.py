@@ -1,0 +1,38 @@
+"""Who is at the other end of a client's connection, and what the feed is told of them."""
+
+from typing import Final
+
+from gateway.forward.forwarded import Networks, client_address, given_request_id, is_trusted, own_lines
+from gateway.http1.head import Section
+
+MAPPED_IPV4: Final = "::ffff:"
+"""How a socket for both families shows an IPv4 client (RFC 4291 §2.5.5.2)."""
+
+
+class Peer:
+    """One connection's peer: its address, and whether it is a proxy whose word is believed."""
+
+    __slots__ = ("_lines", "_lines_for", "_networks", "address", "trusted")
+
+    def __init__(self, peername: object, networks: Networks) -> None:
+        told = peername[0] if isinstance(peername, tuple) else "unknown"
+        self.address = str(told).removeprefix(MAPPED_IPV4)
+        self.trusted = is_trusted(self.address, networks)
+        self._networks = networks
+        self._lines_for: Section | None = None
+        self._lines = b""
+
+    def lines_for(self, section: Section) -> bytes:
+        """The forwarding headers for a request with this header section; the last are remembered."""
+        if section is not self._lines_for:
+            self._lines_for = section
+            self._lines = own_lines(self.address, section, trusted=self.trusted)
+        return self._lines
+
+    def request_id(self, section: Section) -> bytes | None:
+        """The request id that a trusted proxy gave."""
+        return given_request_id(section.fields) if self.trusted else None
+
+    def client_address(self, section: Section) -> str:
+        """The client's address for the record: the peer's, or what a trusted proxy says."""
+        return client_address(self.address, section.fields, self._networks) if self.trusted else self.address

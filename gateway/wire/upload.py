@@ -1,0 +1,112 @@
+"""A request's body on its way from the client to the feed, or to nowhere after a refusal."""
+
+from enum import IntFlag
+from math import inf
+from time import monotonic
+from typing import TYPE_CHECKING, Final
+
+from gateway.http1.body import Body, ChunkedBody, LengthBody
+from gateway.http1.head import Section
+
+if TYPE_CHECKING:
+    from gateway.wire.connection import ClientConnection
+    from gateway.wire.turn import Turn
+
+MOST_SKIPPED: Final = 64 * 1024
+"""The largest rest of a body that is thrown away so that the connection can be used on."""
+
+CONTINUE_AFTER: Final = 1.0
+"""Seconds after which a client waiting for 100 Continue is told so, if the feed has said nothing."""
+
+
+class Hold(IntFlag):
+    """Why nothing more is read from the client for now."""
+
+    FEED = 1
+    """The feed reads slowly, or is not connected yet."""
+    AHEAD = 2
+    """The client has sent enough ahead of its turn."""
+
+
+class Upload:
+    """One request's body, read as it arrives; it holds none of it but what came with the head."""
+
+    __slots__ = ("_connection", "_early", "_reader")
+
+    def __init__(self, connection: "ClientConnection", section: Section) -> None:
+        self._connection = connection
+        self._reader: Body = ChunkedBody() if section.chunked else LengthBody(section.length or 0)
+        self._early = b""
+
+    @property
+    def complete(self) -> bool:
+        """Whether the last of the body was read."""
+        return self._reader.done
+
+    @property
+    def can_be_skipped(self) -> bool:
+        """Whether what is left is known, and little enough to be thrown away."""
+        reader = self._reader
+        return reader.done or (isinstance(reader, LengthBody) and reader.left <= MOST_SKIPPED)
+
+    def begin(self, data: bytes) -> bytes:
+        """Read what came with the head: nothing is sent of a request broken that early. What is not of it.
+
+        Raises FramingError.
+        """
+        if not data:
+            return data
+        self._early, taken = self._reader.feed(data)
+        return data[taken:]
+
+    def read(self, data: bytes) -> tuple[bytes, int]:
+        """The content among `data`, and how many bytes of it belong to this body. Raises FramingError."""
+        return self._reader.feed(data)
+
+    def open(self, turn: "Turn") -> None:
+        """The feed is connected: the body may flow."""
+        connection = self._connection
+        early, self._early = self._early, b""
+        connection.release(Hold.FEED | Hold.AHEAD)
+        if not self.complete:
+            self._wait(turn, begun=bool(early))
+        if early or self.complete:
+            turn.continued = True  # it did not wait
+            turn.upload(early, done=self.complete)
+        if not self.complete and not turn.over:
+            connection.go_on()
+
+    def close(self) -> None:
+        """The feed is to be connected anew: the body waits."""
+        if not self.complete:
+            self._connection.hold(Hold.FEED)
+            self._connection.deadline = inf
+
+    def told_to_continue(self) -> None:
+        """The feed has said 100: from now on the body has its own time."""
+        if not self.complete:
+            self._give_time()
+
+    def hold(self) -> None:
+        """The feed reads slowly."""
+        self._connection.hold(Hold.FEED)
+        if not self._connection.stalled:
+            self._connection.deadline = inf
+
+    def resume(self) -> None:
+        """The feed has caught up."""
+        if not self.complete:
+            self._give_time()
+        self._connection.release(Hold.FEED)
+
+    def _wait(self, turn: "Turn", *, begun: bool) -> None:
+        """Give the body its time, or the feed a moment to say 100 to a client that waits for that."""
+        if begun or turn.continued:
+            self._give_time()
+        else:
+            self._connection.deadline = monotonic() + CONTINUE_AFTER
+            self._connection.listener.deadlines.watch(self._connection)
+
+    def _give_time(self) -> None:
+        connection = self._connection
+        connection.deadline = monotonic() + connection.listener.limits.body_idle_timeout
