@@ -202,6 +202,26 @@ async def test_an_upload_that_breaks_off_is_never_finished_at_the_feed(
     assert faults(limited) == {}
 
 
+async def test_a_refused_body_is_thrown_away_and_the_connection_rests_like_any_other(
+    tmp_path: Path, feed: Feed
+) -> None:
+    async with (
+        running_plane(tmp_path, feed.port, main="limits: {keepalive_timeout: 500ms}") as plane,
+        conversation(plane.port) as client,
+    ):
+        key = await plane.key("api-v2")
+        await client.send(head(key, "Content-Length: 10", path="/v2/nowhere") + b"01234")
+        answer = await client.answer("POST")
+        assert (answer.status, answer.value("Connection")) == (404, None)
+        await client.send(b"56789" + head(key, method="GET"))
+        assert (await client.answer()).status == 200
+        await client.send(head(key, "Content-Length: 10", path="/v2/nowhere") + b"01234")
+        assert (await client.answer("POST")).status == 404
+        await client.send(b"56789")
+        assert await client.closed(within=3) == b""
+    assert len(feed.requests) == 1
+
+
 async def test_an_answer_before_the_upload_ended_is_relayed_and_ends_the_connection(
     plane: PlaneUnderTest, feed: Feed, full_key: str
 ) -> None:
