@@ -6,13 +6,13 @@ import socket
 from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from operator import attrgetter
 from pathlib import Path
 from typing import Any, Final
 
 from gateway.configuration import Configuration, config_hash, load_everything
 from gateway.deadlines import Deadlines
 from gateway.document.problem import Problem, SettingsError
-from gateway.domain.change import Changes
 from gateway.domain.exchange import Exchange
 from gateway.domain.feed import Enforcement
 from gateway.domain.ports import KeySource, Observer
@@ -20,6 +20,7 @@ from gateway.forward.header_rules import CredentialRule, HeaderRules
 from gateway.forward.upstream import FeedUpstream, Timeouts
 from gateway.identity.credential import CredentialReader
 from gateway.identity.keys import KeyIdentity, Lifetimes
+from gateway.identity.memory import Memory
 from gateway.link import WorkerLink
 from gateway.observe.health import WorkerHealth, worker_health
 from gateway.observe.logs import LogPlaces, Logs, open_logs
@@ -71,12 +72,18 @@ class Observers:
         self._note(record)
 
 
-def plane_of(
-    settings: Settings, routes: RouteTable, keys: KeySource, deadlines: Deadlines, observer: Observer
+def plane_of(  # noqa: PLR0913 - what a plane is made of, each thing once
+    settings: Settings,
+    routes: RouteTable,
+    keys: KeySource,
+    deadlines: Deadlines,
+    observer: Observer,
+    memory: Memory | None = None,
 ) -> Plane:
-    """Build the data plane for a configuration."""
+    """Build the data plane for a configuration; with `memory` it knows whom the one before it knew."""
     cache, limits = settings.cache, settings.limits
-    identity = KeyIdentity(keys, routes.modules, Lifetimes(cache.principals, cache.ttl, cache.negative_ttl))
+    lifetimes = Lifetimes(cache.principals, cache.ttl, cache.negative_ttl, settings.store.stale_for)
+    identity = KeyIdentity(keys, routes.modules, lifetimes, memory)
     upstreams = {
         name: _upstream(name, feed, settings, deadlines, observer) for name, feed in settings.feeds.items()
     }
@@ -143,7 +150,9 @@ class Worker:
 
     def __init__(self, config: Path, configuration: Configuration, store: Store, logs: Logs) -> None:
         self.last_use = LastUse(store)
-        self.follower = Follower(store, self.forget)
+        settings = configuration.settings
+        self._memory = Memory(settings.cache.principals, settings.store.stale_for)
+        self.follower = Follower(store, self._memory)
         self._config = config
         self._keys: KeySource = store
         self._logs = logs
@@ -151,6 +160,7 @@ class Worker:
         self._hash = config_hash(configuration)
         self._hits = 0
         self._misses = 0
+        self._stale = 0
         self._metrics = Metrics(self._sources())
         self._observers = Observers(self._metrics, logs, self.last_use)
         self._plane = self._plane_of(configuration)
@@ -158,16 +168,17 @@ class Worker:
 
     def _plane_of(self, configuration: Configuration) -> Plane:
         settings, routes = configuration
-        return plane_of(settings, routes, self._keys, self._deadlines, self._observers)
+        return plane_of(settings, routes, self._keys, self._deadlines, self._observers, self._memory)
 
     async def listen(self, bound: socket.socket) -> None:
         """Accept clients."""
         self._deadlines.start()
         await self._listener.listen(bound)
 
-    def forget(self, changes: Changes) -> None:
-        """What others changed is forgotten here."""
-        self._plane.identity.forget(changes)
+    @property
+    def lookups(self) -> int:
+        """How many questions to the store are under way."""
+        return self._memory.under_way
 
     async def reload(self) -> None:
         """Swap the configuration whole. Raises SettingsError, and then the last good one stays."""
@@ -178,6 +189,8 @@ class Worker:
         self._listener.swap(self._plane.terms)
         self._hits += before.identity.hits
         self._misses += before.identity.misses
+        self._stale += before.identity.stale
+        self._memory.resize(configuration.settings.cache.principals, configuration.settings.store.stale_for)
         before.retire()
 
     async def drain(self, patience: float = PATIENCE) -> None:
@@ -185,6 +198,7 @@ class Worker:
         await self._listener.drain(patience)
         self._plane.retire()
         self._deadlines.stop()
+        self._memory.close()
 
     def snapshot(self) -> Snapshot:
         """What was counted so far."""
@@ -193,7 +207,14 @@ class Worker:
     def health(self) -> WorkerHealth:
         """What this worker says of itself."""
         warnings = [f"a log cannot be written: {why}" for why in self._logs.failing]
-        return worker_health({"store": self.follower.trouble}, warnings)
+        trouble = self.follower.trouble
+        if trouble is not None and self._memory.believed:
+            left = self._memory.believed_for
+            warnings.append(
+                f"{trouble} Callers who are known are served for {left:.0f} s more, and all others get 503."
+            )
+            trouble = None
+        return worker_health({"store": trouble}, warnings)
 
     def _sources(self) -> Sources:
         return Sources(
@@ -202,7 +223,10 @@ class Worker:
             principal_cache=lambda: {
                 "hit": self._hits + self._plane.identity.hits,
                 "miss": self._misses + self._plane.identity.misses,
+                "stale": self._stale + self._plane.identity.stale,
             },
+            store_up=lambda: self.follower.trouble is None,
+            store_unread=lambda: self._memory.unread_for,
             policy_revision=lambda: self.follower.seen,
             config_hash=lambda: self._hash,
             observing=lambda: {
@@ -213,12 +237,12 @@ class Worker:
         )
 
 
-RESTART_KEYS: Final = ("store", "logs", "listen", "admin", "workers")
+RESTART_KEYS: Final = ("store.url", "logs", "listen", "admin", "workers")
 """Settings that are taken up when the gateway starts, and then stay."""
 
 
 def _refuse_what_needs_a_restart(config: Path, before: Settings, after: Settings) -> None:
-    changed = [key for key in RESTART_KEYS if getattr(before, key) != getattr(after, key)]
+    changed = [key for key in RESTART_KEYS if attrgetter(key)(before) != attrgetter(key)(after)]
     if changed:
         raise SettingsError(
             Problem(str(config), None, key, "cannot change while the gateway runs", "restart it")
@@ -246,7 +270,7 @@ async def run_worker(config: Path, bound: socket.socket, link: WorkerLink) -> in
     configuration = load_everything(config, os.environ)
     settings = configuration.settings
     places = LogPlaces(settings.logs.access, settings.logs.denied)
-    async with open_store(settings.store, create=False) as store, open_logs(places) as logs:
+    async with open_store(settings.store.url, create=False) as store, open_logs(places) as logs:
         worker = Worker(config, configuration, store, logs)
         await worker.follower.start()
         link.on_metrics(worker.snapshot)

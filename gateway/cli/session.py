@@ -33,7 +33,7 @@ def store_of(config: Path) -> str:
     from gateway.settings.loading import load_settings  # noqa: PLC0415 - likewise
 
     try:
-        return load_settings(config, os.environ).store
+        return load_settings(config, os.environ).store.url
     except SettingsError as error:
         show_problems(error.problems)
         raise SystemExit(REFUSED) from None
@@ -49,7 +49,7 @@ def store_and_routes_of(config: Path) -> "tuple[str, RouteTable, frozenset[str]]
     except SettingsError as error:
         show_problems(error.problems)
         raise SystemExit(REFUSED) from None
-    return settings.store, routes, frozenset(settings.paths.allow)
+    return settings.store.url, routes, frozenset(settings.paths.allow)
 
 
 def in_store(url: str, work: "Callable[[Store], Awaitable[T]]") -> T:

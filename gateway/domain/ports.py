@@ -2,6 +2,7 @@
 
 from typing import Protocol
 
+from gateway.domain.change import Changes
 from gateway.domain.exchange import Exchange
 from gateway.domain.key import KeyRecord
 
@@ -19,6 +20,18 @@ class KeySource(Protocol):
         Keys that are disabled, revoked or expired are found too; the caller tells them apart.
         Raises StoreUnavailableError.
         """
+        ...
+
+
+class ChangeListener(Protocol):
+    """Who must know what changed in the store, and whether it can be known at all."""
+
+    def heard(self, changes: Changes) -> None:
+        """The change feed was read to its end; `changes` may be none."""
+        ...
+
+    def missed(self) -> None:
+        """The change feed could not be read this time."""
         ...
 
 

@@ -1,29 +1,32 @@
-"""Who presents this credential? Answered from cache; the store is asked on a miss, once however many wait.
+"""Who presents this credential? Answered from memory; the store is asked on a miss, once however many wait.
 
-What is cached is a fact, a principal with its scopes, and never a verdict. Unknown credentials are kept in a
-cache of their own, so that guessing cannot push out those who are known.
+What is remembered is a fact, a key with its scopes, and never a verdict. While the store is away, who is
+known is served for a stated time, all others are told of the outage, and nobody's key is called bad for it.
 """
 
 import asyncio
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from math import inf
 from time import monotonic, time
 from typing import Final
 
-from cachetools import TLRUCache
-
-from gateway.domain.change import EVERY_SUBJECT, ChangeKind, Changes
+from gateway.domain.change import Changes
 from gateway.domain.key import KeyRecord, KeyState
 from gateway.domain.ports import KeySource, StoreUnavailableError
 from gateway.domain.principal import Principal, PrincipalKind
 from gateway.domain.rights import ModuleIndex, Rights
 from gateway.domain.verdict import Reason, Refusal
 from gateway.identity.credential import Credential, CredentialKind
+from gateway.identity.memory import Denied, Found, Known, Memory, rests_on
 
-MOST_UNKNOWN: Final = 10_000
-"""How many refused credentials are remembered."""
+LOOK_UP_WITHIN: Final = 2.0
+"""Seconds a caller waits for the store."""
 
-MOST_CHANGED: Final = 10_000
-"""How many changed subjects are told apart before everything is forgotten instead."""
+GLANCE: Final = 0.25
+"""Seconds a caller waits for a store that was away a moment ago."""
+
+MOST_ASKING: Final = 4096
+"""Look-ups under way at most; they outlast those who wait for them, and end when the database driver does."""
 
 MISSING: Final = Refusal(Reason.CREDENTIAL_MISSING)
 INVALID: Final = Refusal(Reason.CREDENTIAL_INVALID)
@@ -35,56 +38,30 @@ NO_BEARER: Final = Refusal(Reason.CREDENTIAL_INVALID, "Bearer tokens are not acc
 
 @dataclass(frozen=True, slots=True)
 class Lifetimes:
-    """How many principals are kept, and for how many seconds; `negative` is for unknown credentials."""
+    """How many principals are kept, and for how many seconds; `negative` is for unknown credentials.
+
+    `stale` is for how long a principal whose time is up is still served while the store does not answer.
+    """
 
     principals: int
     ttl: float
     negative: float
-
-
-Subject = tuple[ChangeKind, str]
-"""What a change is about."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Known:
-    """An answer, until when it holds (monotonic seconds), and what must not have changed since `generation`.
-
-    Only principals rest on subjects; refusals are forgotten at every change.
-    """
-
-    answer: Principal | Refusal
-    until: float
-    generation: int
-    rests_on: frozenset[Subject] = frozenset()
-
-
-def held_in(cache: TLRUCache[bytes, _Known], digest: bytes) -> _Known | None:
-    """What a cache holds, in one look: `get` takes two, and fails on what expires between them."""
-    try:
-        return cache[digest]
-    except KeyError:
-        return None
-
-
-def _until(_digest: bytes, known: _Known, _now: float) -> float:
-    return known.until
+    stale: float = 0.0
 
 
 class KeyIdentity:
-    """API keys, proven. `hits` and `misses` count look-ups, for the metrics."""
+    """API keys, proven. `hits`, `misses` and `stale` count look-ups, for the metrics."""
 
-    def __init__(self, source: KeySource, index: ModuleIndex, lifetimes: Lifetimes) -> None:
+    def __init__(
+        self, source: KeySource, index: ModuleIndex, lifetimes: Lifetimes, memory: Memory | None = None
+    ) -> None:
         self._source = source
         self._index = index
         self._lifetimes = lifetimes
-        self._known: TLRUCache[bytes, _Known] = TLRUCache(lifetimes.principals, _until, monotonic)
-        self._unknown: TLRUCache[bytes, _Known] = TLRUCache(MOST_UNKNOWN, _until, monotonic)
-        self._asking: dict[bytes, asyncio.Future[_Known]] = {}
-        self._changed: dict[Subject, int] = {}
-        self._generation = 0
+        self._memory = memory or Memory(lifetimes.principals)
         self.hits = 0
         self.misses = 0
+        self.stale = 0
 
     def of(self, credential: Credential | None, now: float) -> Principal | Refusal | None:
         """Who presents the credential, as far as is known now (monotonic seconds).
@@ -93,95 +70,132 @@ class KeyIdentity:
         """
         if credential is None:
             return MISSING
-        if credential.generation == self._generation and now < credential.until:
+        memory = self._memory
+        if credential.generation == memory.generation and now < credential.until:
             self.hits += 1
             return credential.answer
         if credential.flawed:
             return INVALID if credential.kind is CredentialKind.API_KEY else NO_BEARER
-        known = held_in(self._known, credential.digest) or held_in(self._unknown, credential.digest)
-        if known is None or self._outdated(known):
-            self.misses += 1
-            return None
+        known = memory.known(credential.digest)
+        if known is None:
+            denied = memory.denied(credential.digest)
+            if denied is None:
+                self.misses += 1
+                return None
+            credential.answer, credential.until = denied.refusal, denied.until
+        else:
+            until = min(known.found + self._lifetimes.ttl, known.expires)
+            if now >= until:
+                return self._out_of_time(known, now)
+            credential.answer, credential.until = self._principal(credential.digest, known), until
         self.hits += 1
-        credential.answer, credential.until = known.answer, known.until
-        credential.generation = self._generation
-        return known.answer
+        credential.generation = memory.generation
+        return credential.answer
+
+    def _out_of_time(self, known: Known, now: float) -> Principal | Refusal | None:
+        """A key that has to be looked up again, unless the store is known to be away."""
+        if self._memory.away and now < known.stale_until:
+            return self._served_stale(known, now)
+        self.misses += 1
+        return None
+
+    def _served_stale(self, known: Known, now: float) -> Principal | Refusal:
+        """What a key that cannot be looked up again proves: its own end is as certain as it was."""
+        self.stale += 1
+        return EXPIRED if now >= known.expires else self._principal(None, known)
+
+    def _principal(self, digest: bytes | None, known: Known) -> Principal:
+        """The principal under the modules of this configuration; kept if there is a digest to keep it by."""
+        if known.index is self._index:
+            return known.principal
+        principal = principal_of(known.record, self._index)
+        if digest is not None:
+            self._memory.keep(digest, replace(known, principal=principal, index=self._index))
+        return principal
 
     async def learn(self, credential: Credential) -> Principal | Refusal:
         """Ask the store who presents the credential, and remember. Those who ask the same share one look-up.
 
-        An outage is STORE_UNAVAILABLE, never a verdict on the credential, and is not remembered.
+        An outage is never a verdict on the credential: who is known is served for `Lifetimes.stale` seconds,
+        and anybody else is STORE_UNAVAILABLE.
         """
-        asked = self._asking.get(credential.digest)
+        digest = credential.digest
+        asked = self._memory.asking.get(digest) or self._begin(digest)
         if asked is None:
-            asked = asyncio.ensure_future(self._look_up(credential.digest))
-            self._asking[credential.digest] = asked
-            asked.add_done_callback(lambda ended: self._answered(credential.digest, ended))
+            return self._without_the_store(digest)
+        await asyncio.wait({asked}, timeout=self._patience(digest))
+        if not asked.done() or asked.cancelled():
+            return self._without_the_store(digest)
         try:
-            return (await asyncio.shield(asked)).answer
+            found = asked.result()
         except StoreUnavailableError:
-            return UNAVAILABLE
+            return self._without_the_store(digest)
+        return found.refusal if isinstance(found, Denied) else self._principal(None, found)
 
-    def _answered(self, digest: bytes, ended: asyncio.Future[_Known]) -> None:
-        if self._asking.get(digest) is ended:
-            del self._asking[digest]
+    def _patience(self, digest: bytes) -> float:
+        """How long to wait: hardly, if the store was away just now, or did not find this key again."""
+        known = self._memory.known(digest)
+        failing = self._memory.away or (known is not None and known.stale_until < inf)
+        return GLANCE if failing else LOOK_UP_WITHIN
+
+    def _without_the_store(self, digest: bytes) -> Principal | Refusal:
+        """The answer when a look-up failed, or took too long."""
+        memory, now = self._memory, monotonic()
+        known = memory.known(digest)
+        if known is None:
+            return UNAVAILABLE
+        if known.stale_until == inf:
+            known = replace(known, stale_until=now + self._lifetimes.stale)
+            memory.keep(digest, known)
+        return self._served_stale(known, now) if now < known.stale_until else UNAVAILABLE
+
+    def _begin(self, digest: bytes) -> asyncio.Future[Found] | None:
+        """Begin a look-up. It goes on when nobody waits any longer: what it finds is worth keeping."""
+        memory = self._memory
+        if memory.under_way >= MOST_ASKING:
+            return None
+        memory.under_way += 1
+        asked = asyncio.ensure_future(self._look_up(digest))
+        memory.asking[digest] = asked
+        asked.add_done_callback(lambda ended: self._answered(digest, ended))
+        return asked
+
+    def _answered(self, digest: bytes, ended: asyncio.Future[Found]) -> None:
+        memory = self._memory
+        memory.under_way -= 1
+        if memory.asking.get(digest) is ended:
+            del memory.asking[digest]
         if not ended.cancelled():
             ended.exception()  # those who wait have it; if all have left, nobody needs it
 
-    async def _look_up(self, digest: bytes) -> _Known:
+    async def _look_up(self, digest: bytes) -> Found:
         """One look-up. What was found while something changed is used once, and not kept."""
-        generation = self._generation
+        memory = self._memory
+        generation = memory.generation
         record = await self._source.key_with_digest(digest)
-        known = self._judged(record)
-        if generation == self._generation:
-            (self._known if isinstance(known.answer, Principal) else self._unknown)[digest] = known
-        return known
+        found = self._judged(record, generation)
+        if generation == memory.generation and memory.believed:
+            memory.keep(digest, found)
+        return found
 
-    def _judged(self, record: KeyRecord | None) -> _Known:
+    def _judged(self, record: KeyRecord | None, generation: int) -> Found:
         now = monotonic()
         if record is None:
             return self._refused(INVALID, now)
-        left = float("inf") if record.expires_at is None else record.expires_at - time()
+        left = inf if record.expires_at is None else record.expires_at - time()
         if record.state is not KeyState.ACTIVE:
             return self._refused(REVOKED, now)
         if left <= 0:
             return self._refused(EXPIRED, now)
-        scopes = (*record.scopes, *(record.trial or ()))
-        return _Known(
-            principal_of(record, self._index),
-            now + min(self._lifetimes.ttl, left),
-            self._generation,
-            frozenset(
-                ((ChangeKind.KEY, str(record.id)), *((ChangeKind.SCOPE, str(scope.id)) for scope in scopes))
-            ),
-        )
+        principal = principal_of(record, self._index)
+        return Known(record, principal, self._index, now, now + left, generation, rests_on(record))
 
-    def _refused(self, refusal: Refusal, now: float) -> _Known:
-        return _Known(refusal, now + self._lifetimes.negative, self._generation)
+    def _refused(self, refusal: Refusal, now: float) -> Denied:
+        return Denied(refusal, now + self._lifetimes.negative)
 
     def forget(self, changes: Changes) -> None:
-        """Forget what the changes touch; whoever it was is asked for anew.
-
-        The cost is that of the changes, however many principals are known: each is held against what changed
-        when it is next presented. Whoever asks from now on shares no look-up that began before.
-        """
-        if not (changes.gap or changes.rows):
-            return
-        self._generation += 1
-        self._unknown.clear()
-        self._asking.clear()
-        subjects = {(change.kind, change.subject) for change in changes.rows}
-        everything = changes.gap or any(subject == EVERY_SUBJECT for _, subject in subjects)
-        if everything or len(self._changed) + len(subjects) > MOST_CHANGED:
-            self._known.clear()
-            self._changed.clear()
-        else:
-            self._changed.update(dict.fromkeys(subjects, self._generation))
-
-    def _outdated(self, known: _Known) -> bool:
-        """Whether something that an answer rests on has changed since it was found."""
-        changed = self._changed
-        return any(changed.get(subject, -1) > known.generation for subject in known.rests_on)
+        """Forget what the changes touch; see Memory."""
+        self._memory.forget(changes)
 
 
 def principal_of(record: KeyRecord, index: ModuleIndex) -> Principal:

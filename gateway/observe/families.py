@@ -98,6 +98,20 @@ FEED_OBSERVING: Final = Family(
     "1 if the feed is only observed and refuses nothing for want of a credential, a route or a scope.",
     combine=max,
 )
+STORE_UP: Final = Family(
+    "gateway_store_up",
+    Kind.GAUGE,
+    (),
+    "1 if every worker could read the store's changes when it last tried.",
+    combine=min,
+)
+STORE_UNREAD_SECONDS: Final = Family(
+    "gateway_store_unread_seconds",
+    Kind.GAUGE,
+    (),
+    "Seconds since the store's changes were last read, of the worker for which it is longest.",
+    combine=max,
+)
 LOG_DROPPED: Final = Family(
     "gateway_log_dropped_total",
     Kind.COUNTER,
@@ -118,6 +132,8 @@ FAMILIES: Final = (
     POLICY_REVISION,
     CONFIG_INFO,
     FEED_OBSERVING,
+    STORE_UP,
+    STORE_UNREAD_SECONDS,
     LOG_DROPPED,
 )
 """Everything a worker reports, in the order it is shown."""

@@ -32,7 +32,8 @@ class Sources:
     """Where numbers that live elsewhere are read when a snapshot is taken.
 
     `principal_cache` maps a result (`hit`, `miss`, …) to its count so far, `log_dropped` is a count so far;
-    `observing` maps every feed to whether it is only observed.
+    `observing` maps every feed to whether it is only observed. `store_up` is whether the change feed could be
+    read when last tried, `store_unread` for how many seconds it was not.
     """
 
     in_flight: Callable[[], int] = int
@@ -42,6 +43,8 @@ class Sources:
     config_hash: Callable[[], str] = str
     observing: Callable[[], Mapping[str, bool]] = lambda: NO_FEEDS
     log_dropped: Callable[[], int] = int
+    store_up: Callable[[], bool] = lambda: True
+    store_unread: Callable[[], float] = float
 
 
 class Histogram:
@@ -138,6 +141,8 @@ class Metrics:
             families.POLICY_REVISION: {(): sources.policy_revision()},
             families.CONFIG_INFO: {(sources.config_hash(),): 1},
             families.FEED_OBSERVING: {(feed,): int(yes) for feed, yes in sources.observing().items()},
+            families.STORE_UP: {(): int(sources.store_up())},
+            families.STORE_UNREAD_SECONDS: {(): sources.store_unread()},
             families.LOG_DROPPED: {(): sources.log_dropped()},
         }
 

@@ -10,7 +10,7 @@ from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Annotated, Final
 
-from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, field_serializer, field_validator
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, field_validator
 
 from gateway.document.fields import (
     Duration,
@@ -27,15 +27,13 @@ from gateway.domain.header_policy import Credentials, Overrides, Underscores
 from gateway.settings.address import Address, ListenAddress, UpstreamAddress
 from gateway.settings.authentication import Authentication
 from gateway.settings.credentials import CredentialRule
+from gateway.settings.store_place import StoreSettings
 
 BASE: Final = "base"
 """The validation context's key for the directory that relative route files start from."""
 
 FEED_NAME: Final = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 """What a feed may be called; the name is a label of metrics and a word in logs."""
-
-_STORE: Final = re.compile(r"(?:sqlite:///[^?#]+|postgresql://[^/]+/.+)", re.DOTALL)
-_PASSWORD: Final = re.compile(r"(?<=://)[^/@]*@|(?<=[?&]password=)[^&]*")
 
 Count = Annotated[int, Field(ge=1)]
 Network = IPv4Network | IPv6Network
@@ -50,12 +48,6 @@ def _network(value: object) -> object:
     except ValueError as error:
         host_bits = "has bits set beyond its prefix" if "host bits" in str(error) else "is not a network"
         raise unfit(host_bits, "write an address or a CIDR, such as 10.0.0.0/8") from None
-
-
-def _store(url: str) -> str:
-    if _STORE.fullmatch(url) is None:
-        raise unfit("is not a store", "write sqlite:///path/to/file.db or postgresql://user@host/database")
-    return url
 
 
 def _log(value: object) -> object:
@@ -161,7 +153,7 @@ class Settings(Section):
 
     listen: ListenAddress = Address("127.0.0.1", 8080)
     admin: AdminSettings = AdminSettings()
-    store: Annotated[str, AfterValidator(_store), Field(repr=False)] = "sqlite:///var/scopegate.db"
+    store: StoreSettings = StoreSettings()
     workers: Count = 1
     routes: Annotated[tuple[Path, ...], Listed, Field(min_length=1)]
     feeds: Annotated[Mapping[FeedName, FeedSettings], Field(min_length=1)]
@@ -182,8 +174,3 @@ class Settings(Section):
         if len(set(files)) != len(files):
             raise unfit("holds the same file twice", "keep one")
         return files
-
-    @field_serializer("store")
-    def _without_password(self, store: str) -> str:
-        """The store without what proves us to it."""
-        return _PASSWORD.sub("***", store)

@@ -12,7 +12,7 @@ class FileWatch:
 
     def __init__(self, path: Path | None) -> None:
         self._path = path
-        self._seen = self._now()
+        self._seen = self._found()
 
     def is_another(self) -> bool:
         """Whether the name means another file than it did when last asked. Raises OSError without a file."""
@@ -22,6 +22,13 @@ class FileWatch:
         another = now != self._seen
         self._seen = now
         return another
+
+    def _found(self) -> tuple[int, int] | None:
+        """The file there is, or None: it may be away, and come back."""
+        try:
+            return self._now()
+        except OSError:
+            return None
 
     def _now(self) -> tuple[int, int] | None:
         if self._path is None:

@@ -2,15 +2,17 @@
 
 import asyncio
 import logging
-from collections.abc import Callable
 from typing import Final
 
 from gateway.domain.change import Changes
-from gateway.domain.ports import StoreUnavailableError
-from gateway.store.questions import Questions
+from gateway.domain.ports import ChangeListener, StoreUnavailableError
+from gateway.store.store import Store
 
 POLL: Final = 0.25
 """Seconds between two looks at the feed."""
+
+SLOW_AFTER: Final = 2.0
+"""Seconds after which a look that has no answer counts as missed; it is still waited for."""
 
 log = logging.getLogger(__name__)
 
@@ -18,9 +20,9 @@ log = logging.getLogger(__name__)
 class Follower:
     """Tells what changed, in order, from `start` on. An outage is waited out, and nothing is missed by it."""
 
-    def __init__(self, store: Questions, tell: Callable[[Changes], None]) -> None:
+    def __init__(self, store: Store, listener: ChangeListener) -> None:
         self._store = store
-        self._tell = tell
+        self._listener = listener
         self.seen = 0
         """The last change seen: the revision of the policy that is in force here."""
         self.trouble: str | None = None
@@ -29,6 +31,7 @@ class Follower:
     async def start(self) -> None:
         """Begin after the last change there is. Raises StoreUnavailableError."""
         self.seen = await self._store.latest_change()
+        self._listener.heard(Changes((), self.seen))
 
     async def follow(self) -> None:
         """Look again and again, until cancelled."""
@@ -37,16 +40,34 @@ class Follower:
             await self._look()
 
     async def _look(self) -> None:
+        reading = asyncio.ensure_future(self._store.changes_after(self.seen))
         try:
-            changes = await self._store.changes_after(self.seen)
+            await asyncio.wait({reading}, timeout=SLOW_AFTER)
+            if not reading.done():
+                self._missed(f"The store {self._store.place} has not answered for {SLOW_AFTER:.0f} s.")
+            changes = await reading
         except StoreUnavailableError as why:
+            self._missed(str(why))
+        except Exception as broken:
             if self.trouble is None:
-                log.warning("changes cannot be followed: %s", why)
-            self.trouble = str(why)
-            return
+                log.exception("the change feed cannot be read")
+            self._missed(f"The store {self._store.place} has a change feed that cannot be read: {broken}.")
+        else:
+            self._heard(changes)
+        finally:
+            if not reading.done():
+                reading.cancel()
+                await asyncio.wait({reading})
+
+    def _heard(self, changes: Changes) -> None:
         if self.trouble is not None:
             log.warning("changes are followed again")
             self.trouble = None
-        if changes.gap or changes.rows:
-            self._tell(changes)
+        self._listener.heard(changes)
         self.seen = changes.latest
+
+    def _missed(self, why: str) -> None:
+        if self.trouble is None:
+            log.warning("changes cannot be followed: %s", why)
+        self.trouble = why
+        self._listener.missed()

@@ -30,18 +30,21 @@ async def open_store(
     url: str,
     *,
     create: bool = True,
+    look: bool = True,
     clock: Callable[[], float] = time.time,
     kept_changes: int = KEPT_CHANGES,
 ) -> AsyncIterator[Store]:
     """The store a URL names, ready to use, closed at the end.
 
     An embedded store (SQLite) is made and upgraded on the way, unless `create` is False; a server's is
-    upgraded by `gateway db upgrade` alone. Raises StoreUnavailableError, as every method of the store does.
+    upgraded by `gateway db upgrade` alone. With `look` False nobody looks whether it is fit for use: it may
+    be away, and come back. Raises StoreUnavailableError, as every method of the store does.
     """
     address = StoreAddress.parse(url)
     engine = _engine(address)
     try:
-        await _ready(engine, address, create=create)
+        if look:
+            await _ready(engine, address, create=create)
         yield Store(engine, address, clock=clock, kept_changes=kept_changes)
     finally:
         await engine.dispose()

@@ -19,7 +19,7 @@ def plan_of(config: Path, settings: Settings) -> Plan:
         listen=settings.listen,
         admin=settings.admin.listen,
         workers=settings.workers,
-        store=settings.store,
+        store=settings.store.url,
         files=(config, *settings.routes),
         warnings=tuple(warnings_of(settings)),
     )

@@ -49,16 +49,18 @@ def write_configuration(
     routes: str = ROUTES,
     feed: str = "",
     main: str = "",
+    stale_for: str = "5m",
     ports: tuple[int, int] = (0, 0),
 ) -> Path:
     """Write configuration files; `feed` and `main` are further lines of YAML. The main file's path."""
     (directory / "routes.yaml").write_text(routes)
     file = directory / "gateway.yaml"
+    place = f"sqlite:///{directory}/scopegate.db"
     addresses = ", ".join(f"http://127.0.0.1:{port}" for port in upstreams)
     lines = [
         f"listen: 127.0.0.1:{ports[0]}",
         f"admin: {{listen: '127.0.0.1:{ports[1]}'}}",
-        f"store: sqlite:///{directory}/scopegate.db",
+        f"store: {place}" if stale_for == "5m" else f"store: {{url: '{place}', stale_for: {stale_for}}}",
         "routes: [routes.yaml]",
         "feeds:",
         "  test:",
@@ -112,14 +114,21 @@ class PlaneUnderTest:
 
 @asynccontextmanager
 async def running_plane(
-    directory: Path, *upstreams: int, routes: str = ROUTES, feed: str = "", main: str = ""
+    directory: Path,
+    *upstreams: int,
+    routes: str = ROUTES,
+    feed: str = "",
+    main: str = "",
+    stale_for: str = "5m",
 ) -> AsyncIterator[PlaneUnderTest]:
     """The data plane of one worker, listening on loopback in this process."""
-    file = write_configuration(directory, list(upstreams), routes=routes, feed=feed, main=main)
+    file = write_configuration(
+        directory, list(upstreams), routes=routes, feed=feed, main=main, stale_for=stale_for
+    )
     configuration = load_everything(file, os.environ)
     settings = configuration.settings
     places = LogPlaces(settings.logs.access, settings.logs.denied)
-    async with open_store(settings.store) as store, open_logs(places) as logs:
+    async with open_store(settings.store.url) as store, open_logs(places) as logs:
         worker = Worker(file, configuration, store, logs)
         await worker.follower.start()
         bound = socket.create_server(("127.0.0.1", 0), backlog=1024)

@@ -18,7 +18,8 @@ from gateway.domain.rights import ModuleIndex
 from gateway.domain.scope import Mode, ModuleSet, Scope
 from gateway.domain.verdict import Reason, Refusal
 from gateway.identity.credential import Credential, CredentialKind
-from gateway.identity.keys import MOST_CHANGED, MOST_UNKNOWN, KeyIdentity, Lifetimes, held_in
+from gateway.identity.keys import KeyIdentity, Lifetimes
+from gateway.identity.memory import MOST_CHANGED, MOST_UNKNOWN, Denied, held_in
 
 INDEX = ModuleIndex.of(["courses", "users"])
 WEBSITE = Scope(1, "website", "Website", Mode.ALLOW, read=ModuleSet.of(["courses"]))
@@ -175,7 +176,7 @@ async def test_when_all_have_left_the_look_up_ends_without_a_complaint() -> None
     complaints: list[dict[str, object]] = []
     asyncio.get_running_loop().set_exception_handler(lambda _loop, told: complaints.append(told))
     shelf.open.set()
-    await until(lambda: not identity._asking)
+    await until(lambda: not identity._memory.asking)
     gc.collect()
     await asyncio.sleep(0)
     assert complaints == []
@@ -280,8 +281,8 @@ async def test_with_no_lifetime_nothing_is_kept_and_every_answer_is_right() -> N
 def test_an_entry_whose_time_is_up_while_it_is_read_is_no_entry() -> None:
     """The clock moves on between the two looks that a cache takes at an entry."""
     clock = iter([0.0, 0.0, 0.5, 1.5, 2.0, 2.5])
-    cache: TLRUCache[bytes, str] = TLRUCache(10, lambda _key, _value, _now: 1.0, lambda: next(clock, 3.0))
-    cache[b"alpha"] = "known"
+    cache: TLRUCache[bytes, Denied] = TLRUCache(10, lambda *_: 1.0, lambda: next(clock, 3.0))
+    cache[b"alpha"] = Denied(Refusal(Reason.CREDENTIAL_INVALID), 1.0)
     assert [held_in(cache, b"alpha") for _ in range(4)][-1] is None
     assert held_in(cache, b"nobody") is None
 
@@ -363,7 +364,7 @@ async def test_who_asks_after_a_change_does_not_share_a_look_up_from_before_it()
     await before
     assert reason_of(await after) is Reason.CREDENTIAL_REVOKED
     assert reason_of(identity.of(presenting("alpha"), monotonic())) is Reason.CREDENTIAL_REVOKED
-    assert not identity._asking
+    assert not identity._memory.asking
 
 
 async def test_no_change_at_all_forgets_nothing() -> None:
@@ -392,7 +393,7 @@ async def test_endless_changes_take_no_endless_memory_and_are_all_heeded() -> No
     await identity.learn(presenting("alpha"))
     for number in range(2, 3 * MOST_CHANGED):
         identity.forget(changes((KEY, str(number))))
-        assert len(identity._changed) <= MOST_CHANGED
+        assert len(identity._memory._changed) <= MOST_CHANGED
     await identity.learn(presenting("alpha"))
     identity.forget(changes((KEY, "1")))
     assert identity.of(presenting("alpha"), monotonic()) is None

@@ -79,6 +79,8 @@ def test_the_families_and_labels_are_those_of_the_contract() -> None:
         "gateway_policy_revision": (),
         "gateway_config_info": ("hash",),
         "gateway_feed_observing": ("feed",),
+        "gateway_store_up": (),
+        "gateway_store_unread_seconds": (),
         "gateway_log_dropped_total": (),
     }
 

@@ -42,7 +42,7 @@ def test_the_smallest_file_has_the_contracts_defaults(load: Load, tmp_path: Path
     settings = load(SMALLEST)
     assert settings.listen == Address("127.0.0.1", 8080)
     assert settings.admin.listen == Address("127.0.0.1", 8081)
-    assert settings.store == "sqlite:///var/scopegate.db"
+    assert settings.store.url == "sqlite:///var/scopegate.db"
     assert settings.workers == 1
     assert settings.routes == (tmp_path / "routes.yaml",)
     feed = settings.feeds["training"]
@@ -105,7 +105,7 @@ logs: {access: "-", denied: /tmp/denied.log}
     feed = settings.feeds["training"]
     assert str(settings.listen) == "[::1]:8080"
     assert settings.admin.listen == Address("localhost", 0)
-    assert settings.store == "postgresql://app@db/scopegate"
+    assert settings.store.url == "postgresql://app@db/scopegate"
     assert settings.routes[0].name == "routes.yaml"
     assert [str(upstream) for upstream in feed.upstream] == ["http://a.example:80", "http://[::1]:81"]
     assert (feed.enabled, feed.enforcement) == (False, Enforcement.OBSERVE)
@@ -266,6 +266,34 @@ def test_all_problems_are_told_at_once_in_the_files_order(load: Load) -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("written", "url", "stale_for"),
+    [
+        ("sqlite:///x.db", "sqlite:///x.db", 300.0),
+        ("{url: 'sqlite:///x.db'}", "sqlite:///x.db", 300.0),
+        ("{stale_for: 90s}", "sqlite:///var/scopegate.db", 90.0),
+        ("{url: 'postgresql://app@db/gate', stale_for: 0s}", "postgresql://app@db/gate", 0.0),
+    ],
+)
+def test_a_store_is_a_url_or_a_mapping(load: Load, written: str, url: str, stale_for: float) -> None:
+    store = load(SMALLEST + f"store: {written}\n").store
+    assert (store.url, store.stale_for) == (url, stale_for)
+
+
+@pytest.mark.parametrize(
+    ("written", "said"),
+    [
+        ("nonsense", "store: the value is not a store"),
+        ("{url: nonsense}", "store.url: the value is not a store"),
+        ("{stale_for: soon}", "store.stale_for"),
+        ("{uri: 'sqlite:///x.db'}", "store.uri: unknown key"),
+        ("[sqlite:///x.db]", "store: must be a mapping"),
+    ],
+)
+def test_what_is_no_store_is_told_with_its_key(load: Load, written: str, said: str) -> None:
+    assert any(said in problem for problem in problems(load, SMALLEST + f"store: {written}\n"))
+
+
 SECRETIVE = (
     with_feed("credentials: {header: X-Feed-Key, value: ${KEY}}") + "store: postgresql://u:${KEY}@db/name\n"
 )
@@ -275,7 +303,7 @@ def test_a_secret_is_in_no_repr_and_no_dump(load: Load) -> None:
     settings = load(SECRETIVE, KEY=SECRET)
     shown = f"{settings!r} {settings} {settings.feeds!r} {settings.model_dump()} {settings.model_dump_json()}"
     assert SECRET not in shown
-    assert settings.store == f"postgresql://u:{SECRET}@db/name"
+    assert settings.store.url == f"postgresql://u:{SECRET}@db/name"
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,195 @@
+"""What a worker remembers of keys: facts from the store, and how far they can be believed.
+
+It outlives a reload, for a new configuration makes nobody unknown. Facts are believed as long as the change
+feed is read: it tells what has changed since. Unread for `stale_for`, it could hide a revocation, and then
+nothing is remembered until it is read again.
+"""
+
+import asyncio
+from collections.abc import Iterable
+from dataclasses import dataclass
+from math import inf
+from time import monotonic
+from typing import Final
+
+from cachetools import LRUCache, TLRUCache
+
+from gateway.domain.change import EVERY_SUBJECT, ChangeKind, Changes
+from gateway.domain.key import KeyRecord
+from gateway.domain.principal import Principal
+from gateway.domain.rights import ModuleIndex
+from gateway.domain.verdict import Refusal
+
+MOST_UNKNOWN: Final = 10_000
+"""How many refused credentials are remembered."""
+
+MOST_CHANGED: Final = 10_000
+"""How many changed subjects are told apart before everything is forgotten instead."""
+
+LEAST_BELIEVED: Final = 1.0
+"""Seconds that facts are believed at the least: a feed read four times a second is not away in between."""
+
+Subject = tuple[ChangeKind, str]
+"""What a change is about."""
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """A key that was good when it was found, with the principal it proves under one set of modules.
+
+    Times are monotonic seconds: when it was found, and when the key expires. What it rests on must not have
+    changed since `generation`. `stale_until` is set when it could not be found again for want of the store.
+    """
+
+    record: KeyRecord
+    principal: Principal
+    index: ModuleIndex
+    found: float
+    expires: float
+    generation: int
+    rests_on: frozenset[Subject]
+    stale_until: float = inf
+
+
+@dataclass(frozen=True, slots=True)
+class Denied:
+    """A refusal, and until when it holds (monotonic seconds)."""
+
+    refusal: Refusal
+    until: float
+
+
+Found = Known | Denied
+
+
+def rests_on(record: KeyRecord) -> frozenset[Subject]:
+    """What must not change for a key to be known: itself, and every scope it has."""
+    scopes = (*record.scopes, *(record.trial or ()))
+    return frozenset(
+        ((ChangeKind.KEY, str(record.id)), *((ChangeKind.SCOPE, str(scope.id)) for scope in scopes))
+    )
+
+
+def _until(_digest: bytes, denied: Denied, _now: float) -> float:
+    return denied.until
+
+
+def held_in(cache: TLRUCache[bytes, Denied], digest: bytes) -> Denied | None:
+    """What a cache holds, in one look: `get` takes two, and fails on what expires between them."""
+    try:
+        return cache[digest]
+    except KeyError:
+        return None
+
+
+class Memory:
+    """Keys that were found, and refusals; bounded both, so that guessing pushes out nobody who is known.
+
+    `away` says that the change feed could not be read when last tried, `believed` that it was read recently
+    enough; `generation` counts what was forgotten. A look-up that may be shared is kept in `asking` by its
+    digest; `under_way` counts all that have not ended.
+    """
+
+    def __init__(self, principals: int, stale_for: float = inf) -> None:
+        self.generation = 0
+        self.away = False
+        self.believed = True
+        self.asking: dict[bytes, asyncio.Future[Found]] = {}
+        self.under_way = 0
+        self._known: LRUCache[bytes, Known] = LRUCache(principals)
+        self._denied: TLRUCache[bytes, Denied] = TLRUCache(MOST_UNKNOWN, _until, monotonic)
+        self._changed: dict[Subject, int] = {}
+        self._stale_for = stale_for
+        self._heard_at = monotonic()
+        self._lapsing: asyncio.TimerHandle | None = None
+
+    def resize(self, principals: int, stale_for: float) -> None:
+        """Go on under other settings; of more keys than fit, those used last stay."""
+        self._stale_for = stale_for
+        if principals != self._known.maxsize:
+            before, self._known = self._known, LRUCache(principals)
+            self._known.update(before)
+
+    def known(self, digest: bytes) -> Known | None:
+        """The key with this digest, unless something it rests on has changed since it was found."""
+        known = self._known.get(digest)
+        if known is None:
+            return None
+        changed = self._changed
+        if any(changed.get(subject, -1) > known.generation for subject in known.rests_on):
+            return None
+        return known
+
+    def denied(self, digest: bytes) -> Denied | None:
+        """The refusal for this digest, while it holds."""
+        return held_in(self._denied, digest)
+
+    def keep(self, digest: bytes, found: Found) -> None:
+        """Remember what was found."""
+        if isinstance(found, Known):
+            self._known[digest] = found
+        else:
+            self._known.pop(digest, None)
+            self._denied[digest] = found
+
+    def forget(self, changes: Changes) -> None:
+        """Forget what the changes touch; whoever it was is asked for anew.
+
+        The cost is that of the changes, however many keys are known: each is held against what changed when
+        it is next presented. Whoever asks from now on shares no look-up that began before.
+        """
+        if not (changes.gap or changes.rows):
+            return
+        self.generation += 1
+        self._denied.clear()
+        self.asking.clear()
+        subjects = {(change.kind, change.subject) for change in changes.rows}
+        if changes.gap or self._too_many(subjects):
+            self._known.clear()
+            self._changed.clear()
+        else:
+            self._changed.update(dict.fromkeys(subjects, self.generation))
+
+    def _too_many(self, subjects: Iterable[Subject]) -> bool:
+        named = list(subjects)
+        everyone = any(subject == EVERY_SUBJECT for _, subject in named)
+        return everyone or len(self._changed) + len(named) > MOST_CHANGED
+
+    # The change feed
+
+    def heard(self, changes: Changes) -> None:
+        """The feed was read to its end: what it tells is forgotten, and all else is confirmed."""
+        self.forget(changes)
+        self.away = False
+        self.believed = True
+        self._heard_at = monotonic()
+        self.close()
+        if self._stale_for < inf:
+            patience = max(self._stale_for, LEAST_BELIEVED)
+            self._lapsing = asyncio.get_running_loop().call_later(patience, self.lapse)
+
+    def missed(self) -> None:
+        """The feed could not be read this time."""
+        self.away = True
+
+    def lapse(self) -> None:
+        """The feed was not read for too long: remember nothing until it is."""
+        self.forget(Changes((), 0, gap=True))
+        self.away = True
+        self.believed = False
+
+    @property
+    def unread_for(self) -> float:
+        """Seconds since the feed was last read."""
+        return monotonic() - self._heard_at
+
+    @property
+    def believed_for(self) -> float:
+        """How many seconds longer what is remembered is believed if the feed stays unread."""
+        return max(0.0, max(self._stale_for, LEAST_BELIEVED) - self.unread_for) if self.believed else 0.0
+
+    def close(self) -> None:
+        """Leave no timer behind."""
+        if self._lapsing is not None:
+            self._lapsing.cancel()
+            self._lapsing = None
