@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import orjson
 
+from gateway.certificates import check_certificates
 from gateway.document.problem import SettingsError
 from gateway.document.section import read_section
 from gateway.document.yamlfile import Document, Value
@@ -25,14 +26,21 @@ class Configuration(NamedTuple):
     routes: RouteTable
 
 
-def load_everything(path: Path, environment: Mapping[str, str]) -> Configuration:
-    """The settings and the compiled routes. Raises SettingsError with every problem of every file at once."""
+def load_everything(
+    path: Path, environment: Mapping[str, str], *, certificates: bool = True
+) -> Configuration:
+    """The settings and the compiled routes. Raises SettingsError with every problem of every file at once.
+
+    `certificates` looks into the files of TLS too, which not everybody who asks may read.
+    """
     document, settings = read_settings(path, environment)
     if not document.content:
         raise SettingsError(document.problems)
     places = _places(document, settings)
     table, problems = read_routes(_route_files(document, settings), places, _allowed(document, settings))
-    if settings is None or table is None:
+    if settings is not None and certificates:
+        check_certificates(document, settings)
+    if settings is None or table is None or document.problems:
         raise SettingsError([*document.problems, *problems])
     return Configuration(settings, table)
 

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final, Protocol
 
+from gateway.cors import OriginPolicies
 from gateway.decision.decide import admit, decide, watch
 from gateway.domain.feed import Enforcement
 from gateway.domain.header_policy import Overrides, Underscores
@@ -31,6 +32,9 @@ from gateway.routing.table import RouteTable
 ONLY_POST: Final = Refusal(
     Reason.METHOD_OVERRIDE, "Only POST can be overridden: no feed is known to heed it on another method."
 )
+
+NO_METHOD: Final = "*"
+"""A method that no route maps: where it is put, the methods that are mapped there can be read."""
 
 log = logging.getLogger(__name__)
 
@@ -66,6 +70,8 @@ class Introduction:
     """The method that an honoured override asks for."""
     refusal: Refusal | None
     prepared: dict[object, bytes]
+    origin: bytes | None = None
+    """The origin of the page that asks, where a feed has a policy for that."""
 
 
 class Asked(ClientSide, Protocol):
@@ -84,6 +90,10 @@ class Asked(ClientSide, Protocol):
         """Answer with a refusal."""
         ...
 
+    def offer(self, lines: bytes) -> None:
+        """Answer a preflight with these header lines."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class RequestRules:
@@ -99,19 +109,21 @@ class RequestRules:
 class Pipeline:
     """One configuration of the data plane, whole: it is swapped as a whole, too."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - one argument a room
         self,
         routes: RouteTable,
         credentials: CredentialReader,
         identity: KeyIdentity,
         upstreams: Mapping[str, FeedUpstream],
         rules: RequestRules,
+        origins: OriginPolicies,
     ) -> None:
         self._routes = routes
         self._credentials = credentials
         self._identity = identity
         self._upstreams = upstreams
         self._rules = rules
+        self.origins = origins
         self._learning: set[asyncio.Task[None]] = set()
 
     def introduce(self, section: Section) -> Introduction:
@@ -128,7 +140,8 @@ class Pipeline:
                 refusal = refusal or Refusal(Reason.METHOD_OVERRIDE, "The overriding method is no method.")
             elif asked is not None:
                 method = asked.decode("ascii").upper()
-        return Introduction(section, credential, method, refusal, {})
+        origin = self.origins.origin_in(section)
+        return Introduction(section, credential, method, refusal, {}, origin)
 
     def handle(self, asked: Asked) -> None:
         """The life of a request. Nothing is awaited unless the store must be asked who this is."""
@@ -139,6 +152,8 @@ class Pipeline:
         if introduction.refusal is not None:
             return asked.refuse(introduction.refusal)
         asked.path = path
+        if introduction.origin is not None and self._preflighted(asked, introduction.origin):
+            return None
         method = asked.method
         if introduction.method is not None:
             if method != "POST":
@@ -156,6 +171,20 @@ class Pipeline:
             if who is None and credential is not None:
                 return self._learn(asked, place, credential)
         return self._answer(asked, place, who)
+
+    def _preflighted(self, asked: Asked, origin: bytes) -> bool:
+        """Whether the request was a preflight that a policy answers; it never reaches a feed."""
+        section = asked.introduction.section
+        preflight = self.origins.preflight_in(asked.method, section, origin)
+        if preflight is None:
+            return False
+        place = self._routes.place(NO_METHOD, section.host or b"", asked.path)
+        lines = self.origins.answer_to(preflight, place)
+        if lines is None:
+            return False
+        asked.place = self._routes.place(preflight.method, section.host or b"", asked.path)
+        asked.offer(lines)
+        return True
 
     def _answer(self, asked: Asked, place: Target | Unmapped, who: Principal | Refusal | None) -> None:
         if isinstance(who, Principal):

@@ -3,21 +3,26 @@
 import asyncio
 import os
 import socket
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator, Coroutine, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from operator import attrgetter
 from pathlib import Path
 from typing import Any, Final
 
+from gateway.certificates import certificates_of, context_for
 from gateway.configuration import Configuration, config_hash, load_everything
+from gateway.cors import OriginPolicies
 from gateway.deadlines import Deadlines
 from gateway.document.problem import Problem, SettingsError
 from gateway.domain.exchange import Exchange
 from gateway.domain.feed import Enforcement
 from gateway.domain.ports import KeySource, Observer
 from gateway.forward.header_rules import CredentialRule, HeaderRules
-from gateway.forward.upstream import FeedUpstream, Timeouts
+from gateway.forward.health import HealthTerms
+from gateway.forward.names import LookUp, Names, system_look_up
+from gateway.forward.places import Place
+from gateway.forward.upstream import Care, FeedUpstream, Timeouts
 from gateway.identity.credential import CredentialReader
 from gateway.identity.keys import KeyIdentity, Lifetimes
 from gateway.identity.memory import Memory
@@ -33,6 +38,7 @@ from gateway.store.follower import Follower
 from gateway.store.last_use import LastUse
 from gateway.store.opening import open_store
 from gateway.store.store import Store
+from gateway.tls.watch import CertificateWatch, keep_looking
 from gateway.wire.listener import Limits, Listener, Terms
 from gateway.wire.refusals import Refuser
 
@@ -49,6 +55,11 @@ class Plane:
     identity: KeyIdentity
     upstreams: dict[str, FeedUpstream]
     terms: Terms
+
+    def begin(self) -> None:
+        """Look after the feeds, on the running loop."""
+        for upstream in self.upstreams.values():
+            upstream.start()
 
     def retire(self) -> None:
         """Let go of what another configuration replaces; what is in flight ends by itself."""
@@ -79,13 +90,17 @@ def plane_of(  # noqa: PLR0913 - what a plane is made of, each thing once
     deadlines: Deadlines,
     observer: Observer,
     memory: Memory | None = None,
+    look_up: LookUp = system_look_up,
 ) -> Plane:
     """Build the data plane for a configuration; with `memory` it knows whom the one before it knew."""
     cache, limits = settings.cache, settings.limits
-    lifetimes = Lifetimes(cache.principals, cache.ttl, cache.negative_ttl, settings.store.stale_for)
+    lifetimes = Lifetimes(
+        cache.principals, cache.ttl, cache.negative_ttl, settings.store.stale_for, limits.look_ups
+    )
     identity = KeyIdentity(keys, routes.modules, lifetimes, memory)
     upstreams = {
-        name: _upstream(name, feed, settings, deadlines, observer) for name, feed in settings.feeds.items()
+        name: _upstream(name, feed, settings, deadlines, observer, look_up)
+        for name, feed in settings.feeds.items()
     }
     api_key = settings.authentication.api_key
     largest_body = _largest_body(settings, routes)
@@ -101,6 +116,7 @@ def plane_of(  # noqa: PLR0913 - what a plane is made of, each thing once
             limits.underscore_headers,
             limits.body,
         ),
+        _origins(settings),
     )
     terms = Terms(
         pipeline,
@@ -114,8 +130,11 @@ def plane_of(  # noqa: PLR0913 - what a plane is made of, each thing once
             limits.body_idle_timeout,
             limits.keepalive_timeout,
             limits.connections,
+            limits.connections_per_client,
         ),
         settings.trusted_proxies,
+        certificates_of(settings),
+        settings.proxy_protocol,
     )
     return Plane(settings, routes, identity, upstreams, terms)
 
@@ -126,8 +145,13 @@ def _largest_body(settings: Settings, routes: RouteTable) -> int:
     return max([settings.limits.body, *own])
 
 
-def _upstream(
-    name: str, feed: FeedSettings, settings: Settings, deadlines: Deadlines, observer: Observer
+def _upstream(  # noqa: PLR0913 - what an upstream is made of, each thing once
+    name: str,
+    feed: FeedSettings,
+    settings: Settings,
+    deadlines: Deadlines,
+    observer: Observer,
+    look_up: LookUp,
 ) -> FeedUpstream:
     rule = feed.credentials
     rules = HeaderRules(
@@ -141,14 +165,47 @@ def _upstream(
         settings.method_override,
     )
     timeouts = Timeouts(feed.timeouts.connect, feed.timeouts.response, feed.timeouts.idle)
-    addresses = [(upstream.host, upstream.port) for upstream in feed.upstream]
-    return FeedUpstream(name, addresses, timeouts, rules, deadlines, observer.upstream_error)
+    names = Names(look_up, feed.resolve_every)
+    return FeedUpstream(
+        name, _places(feed), timeouts, rules, deadlines, observer.upstream_error, _care(feed), names
+    )
+
+
+def _places(feed: FeedSettings) -> list[Place]:
+    """Where a feed is reached. Raises SettingsError for files that went bad since they were checked."""
+    context = context_for(feed)
+    return [
+        Place(one.host, one.port, one.authority, one.path)
+        if one.scheme != "https"
+        else Place(one.host, one.port, one.authority, "", context, feed.tls.server_name or one.host)
+        for one in feed.upstream
+    ]
+
+
+def _care(feed: FeedSettings) -> Care:
+    health = feed.health
+    terms = None if health is None else HealthTerms(**health.model_dump())
+    return Care(feed.max_in_flight, terms, governs_origins=feed.cors is not None)
+
+
+def _origins(settings: Settings) -> OriginPolicies:
+    header = settings.authentication.api_key.header
+    policies = {name: feed.cors.policy(header) for name, feed in settings.feeds.items() if feed.cors}
+    return OriginPolicies(policies, len(settings.feeds))
 
 
 class Worker:
     """One data-plane process: the plane in force, and what outlives a reload."""
 
-    def __init__(self, config: Path, configuration: Configuration, store: Store, logs: Logs) -> None:
+    def __init__(
+        self,
+        config: Path,
+        configuration: Configuration,
+        store: Store,
+        logs: Logs,
+        look_up: LookUp = system_look_up,
+    ) -> None:
+        self._look_up = look_up
         self.last_use = LastUse(store)
         settings = configuration.settings
         self._memory = Memory(settings.cache.principals, settings.store.stale_for)
@@ -168,11 +225,14 @@ class Worker:
 
     def _plane_of(self, configuration: Configuration) -> Plane:
         settings, routes = configuration
-        return plane_of(settings, routes, self._keys, self._deadlines, self._observers, self._memory)
+        return plane_of(
+            settings, routes, self._keys, self._deadlines, self._observers, self._memory, self._look_up
+        )
 
     async def listen(self, bound: socket.socket) -> None:
         """Accept clients."""
         self._deadlines.start()
+        self._plane.begin()
         await self._listener.listen(bound)
 
     @property
@@ -186,12 +246,37 @@ class Worker:
         _refuse_what_needs_a_restart(self._config, self._plane.settings, configuration.settings)
         before, self._plane = self._plane, self._plane_of(configuration)
         self._hash = config_hash(configuration)
+        self._plane.begin()
         self._listener.swap(self._plane.terms)
         self._hits += before.identity.hits
         self._misses += before.identity.misses
         self._stale += before.identity.stale
         self._memory.resize(configuration.settings.cache.principals, configuration.settings.store.stale_for)
         before.retire()
+
+    @property
+    def settings(self) -> Settings:
+        """The settings in force."""
+        return self._plane.settings
+
+    @property
+    def upstreams(self) -> Mapping[str, FeedUpstream]:
+        """The feeds as requests are sent to them."""
+        return self._plane.upstreams
+
+    @property
+    def certificates(self) -> CertificateWatch | None:
+        """What clients are shown; None without TLS."""
+        return self._plane.terms.tls
+
+    @property
+    def at_the_door(self) -> int:
+        """How many connections have not shaken hands yet."""
+        return self._listener.at_the_door
+
+    async def keep_certificates_fresh(self) -> None:
+        """Take up new certificates, for good."""
+        await keep_looking(lambda: self.certificates)
 
     async def drain(self, patience: float = PATIENCE) -> None:
         """Let what is in flight end, for at most that many seconds, then let go of the feeds."""
@@ -214,6 +299,10 @@ class Worker:
                 f"{trouble} Callers who are known are served for {left:.0f} s more, and all others get 503."
             )
             trouble = None
+        if self.certificates is not None and self.certificates.trouble is not None:
+            warnings.append(f"new certificates are not taken up: {self.certificates.trouble}")
+        for upstream in self._plane.upstreams.values():
+            warnings.extend(upstream.troubles())
         return worker_health({"store": trouble}, warnings)
 
     def _sources(self) -> Sources:
@@ -232,6 +321,11 @@ class Worker:
             observing=lambda: {
                 name: feed.enforcement is Enforcement.OBSERVE
                 for name, feed in self._plane.settings.feeds.items()
+            },
+            upstream_healthy=lambda: {
+                (name, address): well
+                for name, upstream in self._plane.upstreams.items()
+                for address, well in upstream.state().items()
             },
             log_dropped=lambda: self._logs.dropped,
         )
@@ -277,7 +371,9 @@ async def run_worker(config: Path, bound: socket.socket, link: WorkerLink) -> in
         link.on_health(worker.health)
         link.on_reload(worker.reload)
         link.on_reopen_logs(logs.reopen)
-        async with _running(worker.follower.follow(), worker.last_use.keep_writing()):
+        async with _running(
+            worker.follower.follow(), worker.last_use.keep_writing(), worker.keep_certificates_fresh()
+        ):
             await worker.listen(bound)
             await link.ready()
             await link.drain_requested.wait()

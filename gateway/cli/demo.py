@@ -115,7 +115,7 @@ async def _playing(stage: Stage, ports: Ports) -> AsyncIterator[tuple[Actor, Act
     """The feed and the gateway, running, and the keys by name. Raises StageError."""
     async with stage.feed(ports.feed) as feed:
         stage.write(ports, feed.addresses[0])
-        modules = load_everything(stage.config, os.environ).routes.modules.bits
+        modules = load_everything(stage.config, os.environ, certificates=False).routes.modules.bits
         async with open_store(stage.store) as store:
             issued = await introduce(store, modules)
         keys = {name: key.secret for name, key in issued.items()}

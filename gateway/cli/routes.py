@@ -103,7 +103,7 @@ def lint_routes(config: Path, *, as_json: bool) -> None:
 def _configuration(config: Path) -> Configuration:
     """The configuration, or the end of the command with everything that is wrong with it."""
     try:
-        return load_everything(config, os.environ)
+        return load_everything(config, os.environ, certificates=False)
     except SettingsError as error:
         show_problems(error.problems)
         raise SystemExit(REFUSED) from None

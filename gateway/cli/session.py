@@ -45,7 +45,7 @@ def store_and_routes_of(config: Path) -> "tuple[str, RouteTable, frozenset[str]]
     from gateway.document.problem import SettingsError  # noqa: PLC0415 - likewise
 
     try:
-        settings, routes = load_everything(config, os.environ)
+        settings, routes = load_everything(config, os.environ, certificates=False)
     except SettingsError as error:
         show_problems(error.problems)
         raise SystemExit(REFUSED) from None

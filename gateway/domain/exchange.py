@@ -13,6 +13,8 @@ class Outcome(StrEnum):
     """Answered by the gateway: not allowed, not mapped, or not HTTP."""
     ERROR = "error"
     """Permitted, but the feed failed or was cut short, or the gateway could not judge."""
+    PREFLIGHT = "preflight"
+    """A browser's question before a request, answered by the gateway from the feed's policy for origins."""
     ABORT = "abort"
     """The client left before the end."""
 

@@ -3,6 +3,7 @@
 from typing import Protocol
 
 from gateway.domain.verdict import Reason
+from gateway.forward.room import Room
 from gateway.http1.head import AnswerHead, Section
 
 
@@ -11,6 +12,10 @@ class Uplink(Protocol):
 
     def send(self, content: bytes, *, done: bool) -> None:
         """Send a piece of the request's body."""
+        ...
+
+    def end(self) -> None:
+        """The client will send nothing more through a tunnel."""
         ...
 
     def hold_answer(self) -> None:
@@ -30,12 +35,14 @@ class ClientSide(Protocol):
     """One exchange, from the feed's end. Callbacks come in order, and none after `failed` or the end.
 
     `method`, `target` (path and query), `section`, `own_lines` (forwarding headers, each with CRLF) and
-    `request_id` say what to send; `prepared` keeps bytes that repeat with the header section. `over` says
-    that nobody waits for the answer any more.
+    `request_id` say what to send; `upgrade` is the protocol to ask for, or empty; `prepared` keeps bytes that
+    repeat with the header section. `over` says that nobody waits for the answer any more. `room`
+    is where a place was taken for the exchange, to be given back at its end.
     """
 
     method: str
     target: bytes
+    upgrade: bytes
     section: Section
     own_lines: bytes
     request_id: bytes
@@ -43,6 +50,7 @@ class ClientSide(Protocol):
     upload_done: bool
     upload_begun: bool
     over: bool
+    room: Room | None
 
     def begun(self, uplink: Uplink, now: float) -> None:
         """The head is on its way at `now` (monotonic seconds); the body may follow."""
@@ -50,6 +58,10 @@ class ClientSide(Protocol):
 
     def interim(self, head: AnswerHead) -> None:
         """A 1xx answer."""
+        ...
+
+    def switched(self, head: AnswerHead) -> None:
+        """The feed has switched to the protocol asked for: all that follows, both ways, is content."""
         ...
 
     def answer(self, head: AnswerHead, content: bytes, *, sized: bool, done: bool) -> None:

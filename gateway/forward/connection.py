@@ -1,7 +1,12 @@
 """One connection to a feed: a request's bytes out, an answer read strictly and handed on as it arrives."""
 
 import asyncio
+import ssl
+from array import array
+from collections.abc import Callable
+from fcntl import ioctl
 from math import inf
+from termios import FIONREAD
 from time import monotonic
 from typing import Final, Protocol, cast
 
@@ -23,7 +28,11 @@ WRITE_BUFFER: Final = 64 * 1024
 HTTP_CONTINUE: Final = 100
 SWITCHING_PROTOCOLS: Final = 101
 FIRST_FINAL: Final = 200
+TLS_BROKE: Final = "The feed ended the TLS session before its answer was whole."
 CLOSED_EARLY: Final = "The feed closed the connection before its answer was whole."
+_UNREAD: Final = array("i", [0])
+"""Where the kernel writes how many bytes wait to be read; used within one call alone."""
+
 WITHOUT_BODY: Final = frozenset({204, 304})
 
 
@@ -60,8 +69,10 @@ class Home(Protocol):
 class AnswerHeads:
     """Answer heads read before, byte for byte, bounded: most answers of a feed repeat one another's."""
 
-    def __init__(self) -> None:
+    def __init__(self, rewritten: Callable[[AnswerHead], AnswerHead] | None = None) -> None:
+        """`rewritten` makes of each head what may cross."""
         self._read: dict[bytes, AnswerHead] = {}
+        self._rewritten = rewritten
 
     def read(self, head: bytes) -> AnswerHead:
         """The head, parsed once. Raises InvalidAnswerError."""
@@ -69,6 +80,8 @@ class AnswerHeads:
         if known is not None:
             return known
         read = parse_answer(head, MOST_FIELDS)
+        if self._rewritten is not None:
+            read = self._rewritten(read)
         if len(head) <= LONGEST_REMEMBERED:
             if len(self._read) >= MOST_REMEMBERED:
                 self._read.clear()
@@ -83,12 +96,14 @@ class UpstreamConnection(asyncio.Protocol):
         "_body",
         "_chunked_up",
         "_closes",
+        "_fd",
         "_home",
         "_interim",
         "_partial",
         "_request",
         "_sized",
         "_transport",
+        "_tunnel",
         "answered",
         "client",
         "deadline",
@@ -101,9 +116,11 @@ class UpstreamConnection(asyncio.Protocol):
         self._home = home
         self._transport: asyncio.Transport | None = None
         self._body: Body | None = None
+        self._tunnel: UntilClose | None = None
         self._sized = True
         self._chunked_up = False
         self._closes = False
+        self._fd = -1
         self._interim = 0
         self._partial = b""
         self._request = b""
@@ -120,6 +137,11 @@ class UpstreamConnection(asyncio.Protocol):
     def usable(self) -> bool:
         """Whether a request may be sent on it."""
         return self._transport is not None and not self._transport.is_closing() and self.client is None
+
+    def silent(self) -> bool:
+        """Whether nothing has come that was not read: it would be taken for the next request's answer."""
+        ioctl(self._fd, FIONREAD, _UNREAD)
+        return not _UNREAD[0]
 
     def begin(self, request: bytes, client: ClientSide, now: float) -> None:
         """Send a request's head; the body follows by `send`."""
@@ -159,8 +181,15 @@ class UpstreamConnection(asyncio.Protocol):
             transport.write(chunk(content) if self._chunked_up else content)
         if done and self._chunked_up:
             transport.write(LAST_CHUNK)
-        if done and self._body is None:
+        if self._tunnel is not None:
+            self.deadline = monotonic() + self._home.idle_timeout
+        elif done and self._body is None:
             self.deadline = monotonic() + self._home.response_timeout
+
+    def end(self) -> None:
+        """See Uplink."""
+        if self._tunnel is not None and self._transport is not None and not self._transport.is_closing():
+            self._transport.write_eof()
 
     def hold_answer(self) -> None:
         """See Uplink."""
@@ -184,6 +213,7 @@ class UpstreamConnection(asyncio.Protocol):
         """Take the transport."""
         self._transport = cast("asyncio.Transport", transport)
         self._transport.set_write_buffer_limits(WRITE_BUFFER)
+        self._fd = transport.get_extra_info("socket").fileno()
         self._home.deadlines.watch(self)
 
     def data_received(self, data: bytes) -> None:
@@ -215,6 +245,9 @@ class UpstreamConnection(asyncio.Protocol):
             data = data[end + 4 :]
             if head.status >= FIRST_FINAL:
                 break
+            if head.status == SWITCHING_PROTOCOLS:
+                self._switched(client, head, data)
+                return
             self._interim_received(client, head)
             if not data:
                 self._partial = b""
@@ -226,9 +259,18 @@ class UpstreamConnection(asyncio.Protocol):
         self._interim += 1
         if self._interim > MOST_INTERIM:
             raise InvalidAnswerError("too many interim answers")
-        if head.status == SWITCHING_PROTOCOLS:
-            raise InvalidAnswerError("the feed switched protocols unasked")
         client.interim(head)
+
+    def _switched(self, client: ClientSide, head: AnswerHead, data: bytes) -> None:
+        """From here on the connection is a tunnel (RFC 9110 §7.8): bytes both ways, until a side ends."""
+        if not client.upgrade or head.upgrade is None or head.upgrade.lower() != client.upgrade.lower():
+            raise InvalidAnswerError("the feed switched protocols unasked")
+        self._partial = b""
+        self._body = self._tunnel = UntilClose()
+        self.deadline = monotonic() + self._home.idle_timeout
+        client.switched(head)
+        if data:
+            client.content(data, done=False)
 
     def _final_received(self, client: ClientSide, head: AnswerHead, data: bytes) -> None:
         length = head.length
@@ -295,14 +337,19 @@ class UpstreamConnection(asyncio.Protocol):
         if isinstance(body, UntilClose) and exc is None:
             client.content(b"", done=True)
         else:
-            self._home.lost(self, client, request, Reason.UPSTREAM_UNREACHABLE, CLOSED_EARLY)
+            detail = TLS_BROKE if isinstance(exc, ssl.SSLError) else CLOSED_EARLY
+            self._home.lost(self, client, request, Reason.UPSTREAM_UNREACHABLE, detail)
 
     def expired(self) -> None:
         """See Timed: a rest that was long enough, or a feed that takes too long."""
-        if self.client is None:
+        client = self.client
+        if client is None:
             self.close()
+        elif self._tunnel is not None:  # nothing failed; nobody had anything to say
+            self.close()
+            client.content(b"", done=True)
         else:
-            self._fail(self.client, Reason.UPSTREAM_TIMEOUT, "")
+            self._fail(client, Reason.UPSTREAM_TIMEOUT, "")
 
     def pause_writing(self) -> None:
         """The feed reads slowly."""

@@ -33,17 +33,18 @@ def _address(text: str) -> IPv4Address | IPv6Address | None:
     return (isinstance(address, IPv6Address) and address.ipv4_mapped) or address
 
 
-def own_lines(peer: str, section: Section, *, trusted: bool) -> bytes:
-    """The lines that tell the feed where the request came from."""
+def own_lines(peer: str, section: Section, scheme: bytes = b"http", *, trusted: bool) -> bytes:
+    """The lines that tell the feed where the request came from, and by which scheme."""
     host = section.host or b""
     address = peer.partition("%")[0].encode("ascii")
     node = b'"[%b]"' % address if b":" in address else address
     quoted_host = b'"%b"' % host if b":" in host else host
-    element = b"for=%b;host=%b;proto=http" % (node, quoted_host) if host else b"for=%b;proto=http" % node
+    at = b";host=%b" % quoted_host if host else b""
+    element = b"for=%b%b;proto=%b" % (node, at, scheme)
     said = _said_by_proxy(section.fields) if trusted else {}
     lines = [
         b"X-Forwarded-For: %b\r\n" % _extended(said.get(b"x-forwarded-for"), address),
-        b"X-Forwarded-Proto: %b\r\n" % (said.get(b"x-forwarded-proto") or b"http"),
+        b"X-Forwarded-Proto: %b\r\n" % (said.get(b"x-forwarded-proto") or scheme),
     ]
     forwarded_host = said.get(b"x-forwarded-host") or host
     if forwarded_host:

@@ -1,17 +1,23 @@
 """A feed's addresses and the connections to them: which to use, when to try again, whom to leave alone."""
 
 import asyncio
-from collections.abc import Callable, Iterable
+import logging
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from time import monotonic
 from typing import Final
 
+from gateway.cors import governed
 from gateway.deadlines import Deadlines
 from gateway.domain.permit import Permit
 from gateway.domain.verdict import Reason
 from gateway.forward.client_side import ClientSide
-from gateway.forward.connection import AnswerHeads, UpstreamConnection
+from gateway.forward.connection import TLS_BROKE, AnswerHeads, Home, UpstreamConnection
 from gateway.forward.header_rules import HeaderRules
+from gateway.forward.health import HealthChecks, HealthTerms
+from gateway.forward.names import Names
+from gateway.forward.places import HandshakeError, Place
+from gateway.forward.room import Room
 
 IDEMPOTENT: Final = frozenset({"GET", "HEAD", "OPTIONS", "PUT", "DELETE"})
 """Methods that may be sent again (RFC 9110 §9.2.2)."""
@@ -29,12 +35,16 @@ EJECTION: Final = 10.0
 FAILURES: Final = 3
 """How many failures in a row put an address aside."""
 
+UPGRADE: Final = b"Connection: Upgrade\r\nUpgrade: %b\r\n"
 MOST_PREPARED: Final = 8
 FAULT_KINDS: Final = {
     Reason.UPSTREAM_UNREACHABLE: "reset",
     Reason.UPSTREAM_INVALID: "invalid",
     Reason.UPSTREAM_TIMEOUT: "timeout",
 }
+
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +56,18 @@ class Timeouts:
     idle: float
 
 
+@dataclass(frozen=True, slots=True)
+class Care:
+    """How a feed is looked after: its checks, and how many requests it is given at a time; None: any number.
+
+    With `governs_origins` the gateway tells browsers in its place who may ask.
+    """
+
+    max_in_flight: int | None = None
+    health: HealthTerms | None = None
+    governs_origins: bool = False
+
+
 class Address:
     """One place where the feed is served: its connections at rest, and how it has been doing. Their Home."""
 
@@ -53,21 +75,22 @@ class Address:
         "_upstream",
         "chosen",
         "deadlines",
+        "down",
         "failures",
         "heads",
-        "host",
         "idle_timeout",
         "outstanding",
-        "port",
+        "place",
         "response_timeout",
         "resting",
+        "retired",
         "shunned_until",
+        "unproven",
     )
 
-    def __init__(self, upstream: "FeedUpstream", host: str, port: int) -> None:
+    def __init__(self, upstream: "FeedUpstream", place: Place) -> None:
         self._upstream = upstream
-        self.host = host
-        self.port = port
+        self.place = place
         self.deadlines = upstream.deadlines
         self.heads = upstream.heads
         self.response_timeout = upstream.timeouts.response
@@ -78,6 +101,42 @@ class Address:
         """When it was chosen last, counted in choices."""
         self.failures = 0
         self.shunned_until = 0.0
+        self.down = False
+        """Whether active checks find it unwell."""
+        self.retired = False
+        self.unproven = ""
+        """Why its last handshake failed, if it did."""
+
+    @property
+    def name(self) -> str:
+        """What operators call it, and what its Host is."""
+        return self.place.name
+
+    @property
+    def authority(self) -> str:
+        """The Host that it is asked for."""
+        return self.place.authority
+
+    async def dial(self, home: Home) -> UpstreamConnection:
+        """Open a connection that comes back to `home`. Raises OSError."""
+        return await self.place.dial(home)
+
+    def retire(self) -> None:
+        """The name does not mean this place any more: keep no connection; what is under way goes on."""
+        self.retired = True
+        for connection in tuple(self.resting):
+            connection.close()
+
+    def recovered(self) -> None:
+        """Active checks find it well again: what went wrong before is over."""
+        self.failures = 0
+        self.shunned_until = 0.0
+
+    def passed_over(self, now: float) -> bool:
+        """Whether others go first: it failed lately, or comes back and has not answered its first request."""
+        if self.failures < FAILURES:
+            return False
+        return self.shunned_until > now or self.outstanding > 0
 
     def take(self, now: float, *, idempotent: bool) -> UpstreamConnection | None:
         """The connection that rested least, if there is one fit for the request."""
@@ -85,10 +144,12 @@ class Address:
             connection, _ = self.resting.popitem()
             if not connection.usable():
                 continue
-            if idempotent or now - connection.rested_at <= FRESH:
+            if not idempotent and now - connection.rested_at > FRESH:
+                self.resting[connection] = None
+                return None
+            if connection.silent():
                 return connection
-            self.resting[connection] = None
-            return None
+            connection.close()
         return None
 
     def failed(self, now: float) -> None:
@@ -100,7 +161,7 @@ class Address:
     def rest(self, connection: UpstreamConnection) -> None:
         """See Home."""
         self.failures = 0
-        if self._upstream.closed or len(self.resting) >= MOST_RESTING:
+        if self.retired or self._upstream.closed or len(self.resting) >= MOST_RESTING:
             connection.close()
             return
         now = monotonic()
@@ -124,7 +185,7 @@ class Address:
             self._upstream.connect_for(client, request)
             return
         self.failed(monotonic())
-        self._upstream.fault(client, reason, detail, FAULT_KINDS[reason])
+        self._upstream.fault(client, reason, detail, "tls" if detail is TLS_BROKE else FAULT_KINDS[reason])
 
     def gone(self, connection: UpstreamConnection) -> None:
         """See Home."""
@@ -137,12 +198,15 @@ class FeedUpstream:
     def __init__(  # noqa: PLR0913 - one argument a part, all of them needed from the start
         self,
         feed: str,
-        addresses: Iterable[tuple[str, int]],
+        places: Sequence[Place],
         timeouts: Timeouts,
         rules: HeaderRules,
         deadlines: Deadlines,
         fault: Callable[[str, str], None],
+        care: Care | None = None,
+        names: Names | None = None,
     ) -> None:
+        care = care or Care()
         self._feed = feed
         self._rules = rules
         self._count_fault = fault
@@ -151,15 +215,20 @@ class FeedUpstream:
         self.passes_credentials = rules.passes_credentials
         self.timeouts = timeouts
         self.deadlines = deadlines
-        self.heads = AnswerHeads()
+        self.heads = AnswerHeads(governed if care.governs_origins else None)
+        self.room = None if care.max_in_flight is None else Room(care.max_in_flight)
+        self._checks = None if care.health is None else HealthChecks(feed, care.health, deadlines)
         self.closed = False
-        self._addresses = [Address(self, host, port) for host, port in addresses]
-        self._own_host = _host_line(self._addresses[0])
+        self._addresses = [Address(self, place) for place in places]
+        self._watches = [] if names is None else names.watches(places, deadlines, self._moved)
+        self._own_host = f"Host: {places[0].authority}\r\n".encode("ascii")
 
     def send(self, permit: Permit, client: ClientSide, now: float) -> None:
         """Send the client's request to the feed that the permit names; answers come to `client`."""
         if type(permit) is not Permit or permit.feed.name != self._feed:
             raise PermissionError("forwarding demands a permit for this feed")
+        if self.room is not None and not self._given_room(client, self.room):
+            return
         request = self._request(permit, client)
         address = self._best_address(now)
         connection = address.take(now, idempotent=client.method in IDEMPOTENT)
@@ -174,6 +243,52 @@ class FeedUpstream:
         self._connecting.add(task)
         task.add_done_callback(self._connecting.discard)
 
+    def _given_room(self, client: ClientSide, room: Room) -> bool:
+        """Whether the feed has room for one more request; if not, the client is told so."""
+        if room.take():
+            client.room = room
+            return True
+        client.failed(Reason.OVERLOADED, "The feed has as many requests under way as it is given at a time.")
+        return False
+
+    def start(self) -> None:
+        """Begin to look names up, and to check the addresses if that is wanted, on the running loop."""
+        for watch in self._watches:
+            watch.start()
+        if self._checks is not None:
+            self._checks.attend(self._addresses)
+
+    def state(self) -> Mapping[str, bool]:
+        """Each address by name, and whether it is in use: neither down nor aside for failures."""
+        now = monotonic()
+        return {one.name: not (one.down or one.shunned_until > now) for one in self._addresses}
+
+    def troubles(self) -> Iterable[str]:
+        """What operators should know of the addresses, a sentence each."""
+        now = monotonic()
+        for address in self._addresses:
+            if address.down:
+                yield f"feed {self._feed}: {address.name} does not pass its health checks."
+            elif address.unproven:
+                yield f"feed {self._feed}: {address.name} did not prove itself: {address.unproven}."
+            elif address.shunned_until > now:
+                yield f"feed {self._feed}: {address.name} failed several requests in a row."
+        for watch in self._watches:
+            if watch.trouble is not None:
+                yield f"feed {self._feed}: {watch.trouble}"
+
+    def _moved(self, place: Place, found: frozenset[str]) -> None:
+        """A name means other addresses than before: those that stay keep their connections."""
+        now = {place.at(address) for address in found}
+        gone = [one for one in self._addresses if place.names(one.place) and one.place not in now]
+        new = now - {one.place for one in self._addresses}
+        added = [Address(self, one) for one in sorted(new, key=lambda one: one.host)]
+        self._addresses = [one for one in self._addresses if one not in gone] + added
+        for address in gone:
+            address.retire()
+        if self._checks is not None:
+            self._checks.attend(self._addresses)
+
     def fault(self, client: ClientSide, reason: Reason, detail: str, kind: str) -> None:
         """Count a fault of the feed and tell the client's side."""
         self._count_fault(self._feed, kind)
@@ -182,6 +297,10 @@ class FeedUpstream:
     def close(self) -> None:
         """Close what rests; what is under way or still connecting ends by itself."""
         self.closed = True
+        for watch in self._watches:
+            watch.stop()
+        if self._checks is not None:
+            self._checks.stop()
         for address in self._addresses:
             for connection in tuple(address.resting):
                 connection.close()
@@ -192,7 +311,7 @@ class FeedUpstream:
             connection, reason = await self._connect(address)
             if connection is None or not connection.usable():
                 address.failed(monotonic())
-                self._count_fault(self._feed, "connect")
+                self._count_fault(self._feed, "tls" if address.unproven else "connect")
             elif client.over:
                 address.rest(connection)
                 return
@@ -204,13 +323,17 @@ class FeedUpstream:
 
     async def _connect(self, address: Address) -> tuple[UpstreamConnection | None, Reason]:
         address.outstanding += 1
+        before, address.unproven = address.unproven, ""
         try:
             async with asyncio.timeout(self.timeouts.connect):
-                _, connection = await asyncio.get_running_loop().create_connection(
-                    lambda: UpstreamConnection(address), address.host, address.port
-                )
+                connection = await address.dial(address)
         except TimeoutError:
             return None, Reason.UPSTREAM_TIMEOUT
+        except HandshakeError as why:
+            address.unproven = str(why)
+            if not before:
+                log.warning("feed %s: %s did not prove itself: %s", self._feed, address.name, why)
+            return None, Reason.UPSTREAM_UNREACHABLE
         except OSError:
             return None, Reason.UPSTREAM_UNREACHABLE
         finally:
@@ -227,7 +350,9 @@ class FeedUpstream:
 
     def _in_order(self, now: float) -> list[Address]:
         """Those in good health first, then by how busy they are; equals take turns."""
-        return sorted(self._addresses, key=lambda one: (one.shunned_until > now, one.outstanding, one.chosen))
+        return sorted(
+            self._addresses, key=lambda one: (one.down, one.passed_over(now), one.outstanding, one.chosen)
+        )
 
     def _request(self, permit: Permit, client: ClientSide) -> bytes:
         """The request's head as the feed gets it: end-to-end fields in order, our own last."""
@@ -254,17 +379,12 @@ class FeedUpstream:
                 section,
                 pair,
                 client.own_lines,
+                UPGRADE % client.upgrade if client.upgrade else b"",
                 b"X-Request-Id: ",
                 client.request_id,
                 b"\r\n\r\n",
             )
         )
-
-
-def _host_line(address: Address) -> bytes:
-    """The Host line for a request that came without one."""
-    host = f"[{address.host}]" if ":" in address.host else address.host
-    return f"Host: {host}:{address.port}\r\n".encode("ascii")
 
 
 def _pair_lines(module: str | None, action: str | None) -> bytes:

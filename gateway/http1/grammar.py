@@ -2,6 +2,7 @@
 
 import re
 from ipaddress import AddressValueError, IPv4Address, IPv6Address
+from types import MappingProxyType
 from typing import Final
 
 TOKEN: Final = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
@@ -28,7 +29,8 @@ REG_NAME: Final = re.compile(rb"[A-Za-z0-9_](?:[A-Za-z0-9\-._]*[A-Za-z0-9_])?\.?
 NUMERIC_LABEL: Final = re.compile(rb"[0-9]+|0[xX][0-9A-Fa-f]*")
 AUTHORITY: Final = re.compile(rb"(\[[0-9A-Fa-f:.]+\]|[^\[\]:@/?#]*)(?::([0-9]{0,5}))?")
 HIGHEST_PORT: Final = 65535
-DEFAULT_PORT: Final = b"80"
+DEFAULT_PORTS: Final = MappingProxyType({b"http": b"80", b"https": b"443"})
+"""The port that each scheme may leave out (RFC 9110 §4.2)."""
 
 
 def is_authority(authority: bytes) -> bool:
@@ -51,15 +53,16 @@ def is_authority(authority: bytes) -> bool:
     return NUMERIC_LABEL.fullmatch(last_label) is None or _is_ipv4(host)
 
 
-def same_authority(one: bytes, other: bytes) -> bool:
-    """Whether two authorities name the same host and port; http's port may be left out (RFC 9110 §4.2.3)."""
-    return one == other or _with_port(one) == _with_port(other)
+def same_authority(one: bytes, other: bytes, scheme: bytes = b"http") -> bool:
+    """Whether two authorities name the same host and port; the scheme's may be left out (RFC 9110 §4.2.3)."""
+    default = DEFAULT_PORTS[scheme]
+    return one == other or _with_port(one, default) == _with_port(other, default)
 
 
-def _with_port(authority: bytes) -> tuple[bytes, bytes]:
+def _with_port(authority: bytes, default: bytes) -> tuple[bytes, bytes]:
     matched = AUTHORITY.fullmatch(authority)
     host, port = (authority, b"") if matched is None else matched.groups()
-    return host.lower(), (port or DEFAULT_PORT).lstrip(b"0")
+    return host.lower(), (port or default).lstrip(b"0")
 
 
 def _is_ipv4(host: bytes) -> bool:

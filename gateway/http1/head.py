@@ -1,12 +1,13 @@
 """Heads of requests and of answers: read strictly, once; what is read is a value."""
 
-from typing import Final
+from typing import Final, NamedTuple
 
 import httptools
 
 from gateway.domain.verdict import Reason, Refusal
 from gateway.http1.grammar import (
     CONTENT_LENGTH,
+    DEFAULT_PORTS,
     FIELD_SECTION,
     QUERY,
     STATUS_LINE,
@@ -53,21 +54,28 @@ NEVER_FORWARDED: Final = frozenset({b"CONNECT", b"TRACE"})
 LONGEST_METHOD: Final = 32
 
 
+class Origin(NamedTuple):
+    """What the absolute-form says before the path (RFC 9112 §3.2.2); the scheme in lower case."""
+
+    scheme: bytes
+    authority: bytes
+
+
 class RequestLine:
     """A request line in origin-form terms. `path` is raw, `query` has no `?` and is None when there is none.
 
-    `authority` is set for the absolute-form, and must then equal Host.
+    `origin` is set for the absolute-form, and must then be the connection's scheme and equal Host.
     """
 
-    __slots__ = ("authority", "keeps_alive", "method", "path", "query")
+    __slots__ = ("keeps_alive", "method", "origin", "path", "query")
 
     def __init__(
-        self, method: str, path: bytes, query: bytes | None, authority: bytes | None, *, keeps_alive: bool
+        self, method: str, path: bytes, query: bytes | None, origin: Origin | None, *, keeps_alive: bool
     ) -> None:
         self.method = method
         self.path = path
         self.query = query
-        self.authority = authority
+        self.origin = origin
         self.keeps_alive = keeps_alive
         """HTTP/1.1, where a connection is kept unless someone says otherwise, as against HTTP/1.0."""
 
@@ -120,24 +128,25 @@ def parse_request_line(line: bytes) -> RequestLine | Refusal:
         if len(method) > LONGEST_METHOD or TOKEN.fullmatch(method) is None or method in NEVER_FORWARDED:
             return malformed("The method must be a token; CONNECT and TRACE are not served.")
         name = method.decode("ascii")
-    authority = None
+    origin = None
     if not target.startswith(b"/"):
         split = _absolute_form(target)
         if isinstance(split, Refusal):
             return split
-        authority, target = split
+        origin, target = split
     path, mark, query = target.partition(b"?")
     if mark and QUERY.fullmatch(query) is None:
         if b"#" in query:
             return Refusal(Reason.PATH_AMBIGUOUS, "A request target has no fragment: leave out '#'.")
         return malformed("The query must be visible ASCII; percent-encode everything else.")
-    return RequestLine(name, path, query if mark else None, authority, keeps_alive=version == b"HTTP/1.1")
+    return RequestLine(name, path, query if mark else None, origin, keeps_alive=version == b"HTTP/1.1")
 
 
-def _absolute_form(target: bytes) -> tuple[bytes, bytes] | Refusal:
-    """Authority and the rest, from `http://authority/path?query` (RFC 9112 §3.2.2)."""
+def _absolute_form(target: bytes) -> tuple[Origin, bytes] | Refusal:
+    """Origin and the rest, from `http://authority/path?query` (RFC 9112 §3.2.2)."""
     scheme, colon, rest = target.partition(b"://")
-    if not colon or scheme.lower() != b"http":
+    scheme = scheme.lower()
+    if not colon or scheme not in DEFAULT_PORTS:
         return malformed("The target must begin with '/', or be an absolute http URL; '*' is not served.")
     end = min(
         (at for at in (rest.find(b"/"), rest.find(b"?"), rest.find(b"#")) if at >= 0), default=len(rest)
@@ -145,7 +154,7 @@ def _absolute_form(target: bytes) -> tuple[bytes, bytes] | Refusal:
     authority, path = rest[:end], rest[end:]
     if not is_authority(authority):
         return malformed("The target's authority must be a host name or an address, and a port.")
-    return authority, path if path.startswith(b"/") else b"/" + path
+    return Origin(scheme, authority), path if path.startswith(b"/") else b"/" + path
 
 
 class _Lines:
@@ -184,7 +193,7 @@ def parse_section(section: bytes, most_fields: int) -> Section | Refusal:
         return Refusal(Reason.HEADERS_TOO_LARGE, f"At most {most_fields} header fields are accepted.")
     fields = _fields_in(section)
     if fields is None:
-        return malformed("A header field is malformed.")
+        return malformed("A header field is malformed, or both a length and a transfer coding were sent.")
     seen: dict[bytes, bytes] = {}
     options: set[bytes] = set()
     for name, value in fields:
@@ -242,7 +251,7 @@ class AnswerHead:
     them, each with CRLF. `length` is None without Content-Length.
     """
 
-    __slots__ = ("chunked", "closes", "has_request_id", "length", "start", "status", "upgrade")
+    __slots__ = ("chunked", "closes", "length", "start", "status", "upgrade")
 
     def __init__(  # noqa: PLR0913 - one argument a fact
         self,
@@ -253,7 +262,6 @@ class AnswerHead:
         *,
         chunked: bool,
         closes: bool,
-        has_request_id: bool,
     ) -> None:
         self.status = status
         self.start = start
@@ -261,7 +269,6 @@ class AnswerHead:
         self.upgrade = upgrade
         self.chunked = chunked
         self.closes = closes
-        self.has_request_id = has_request_id
 
 
 class InvalidAnswerError(Exception):
@@ -279,10 +286,11 @@ ANSWER_HOP_BY_HOP: Final = frozenset(
         b"trailer",
         b"transfer-encoding",
         b"upgrade",
+        b"x-request-id",
     }
 )
 """Answer fields that end here (RFC 9110 §7.6.1). Proxy-Status too, so that a refusal of ours, which carries
-it, is told from an answer of the feed's."""
+it, is told from an answer of the feed's; and X-Request-Id, which is ours, as it stands in the log."""
 
 
 FIRST_FINAL: Final = 200
@@ -307,7 +315,6 @@ def parse_answer(head: bytes, most_fields: int) -> AnswerHead:
     lengths: list[bytes] = []
     codings: list[bytes] = []
     upgrade = None
-    has_request_id = False
     for name, value in fields:
         lower = name.lower()
         if lower == b"connection":
@@ -318,8 +325,6 @@ def parse_answer(head: bytes, most_fields: int) -> AnswerHead:
             codings.append(value.lower())
         elif lower == b"upgrade":
             upgrade = value
-        elif lower == b"x-request-id":
-            has_request_id = True
     length = _answer_length(lengths, codings, old=matched[1] == b"0")
     status = int(matched[2])
     unsized = status < FIRST_FINAL or status == NO_CONTENT
@@ -330,7 +335,6 @@ def parse_answer(head: bytes, most_fields: int) -> AnswerHead:
         upgrade,
         chunked=bool(codings),
         closes=b"close" in options or (matched[1] == b"0" and b"keep-alive" not in options),
-        has_request_id=has_request_id,
     )
 
 

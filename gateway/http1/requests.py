@@ -1,5 +1,6 @@
 """Where a request's head ends, and whether what has come so far can still become one."""
 
+import re
 from typing import Final, NamedTuple, Protocol
 
 from gateway.domain.verdict import Reason, Refusal
@@ -11,6 +12,13 @@ _FIRST_BYTES: Final = tuple(
     for byte in b"\r!#$%&'*+-.^_`|~0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 )
 """What a request can begin with: a method, or the empty line before it."""
+
+
+UPGRADE_TOKEN: Final = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+(?:/[!#$%&'*+\-.^_`|~0-9A-Za-z]+)?")
+"""One protocol name, and perhaps its version (RFC 9110 §7.8)."""
+
+CARRYING_HTTP: Final = (b"h2", b"h3", b"http", b"tls", b"connect")
+"""How the names of protocols begin that would carry further requests."""
 
 
 class HeadLimits(Protocol):
@@ -65,15 +73,18 @@ def hopeless(data: bytes, looked_at: int, limits: HeadLimits) -> Refusal | None:
     return None
 
 
-def misfit(line: RequestLine, section: Section, largest_body: int) -> Refusal | None:
+def misfit(line: RequestLine, section: Section, largest_body: int, scheme: bytes) -> Refusal | None:
     """What a request line and a header section, each well-formed, may still have against each other."""
     if line.keeps_alive:
         if section.host is None:  # RFC 9112 §3.2
             return malformed("An HTTP/1.1 request must have a Host header.")
     elif section.chunked:  # RFC 9112 §6.1
         return malformed("An HTTP/1.0 request cannot have a transfer coding.")
-    if line.authority is not None and not same_authority(line.authority, section.host or b""):
-        return malformed("The target's authority and the Host header must be the same.")
+    if line.origin is not None:
+        if line.origin.scheme != scheme:  # RFC 9110 §7.4
+            return malformed("The target's scheme must be that of the connection.")
+        if not same_authority(line.origin.authority, section.host or b"", scheme):
+            return malformed("The target's authority and the Host header must be the same.")
     if section.length is not None and section.length > largest_body:
         return Refusal(Reason.BODY_TOO_LARGE)
     return None
@@ -84,3 +95,18 @@ def stays_open(line: RequestLine, section: Section) -> bool:
     if b"close" in section.options:
         return False
     return line.keeps_alive or b"keep-alive" in section.options
+
+
+def upgrade_of(line: RequestLine, section: Section) -> bytes:
+    """The protocol that a request may switch to (RFC 9110 §7.8); empty when it stays HTTP.
+
+    Only a GET without a body, for one protocol, and never one that carries HTTP itself: requests inside would
+    pass unjudged.
+    """
+    wanted = section.upgrade
+    if wanted is None or line.method != "GET" or not line.keeps_alive or section.chunked or section.length:
+        return b""
+    lower = wanted.lower()
+    if UPGRADE_TOKEN.fullmatch(wanted) is None or lower.startswith(CARRYING_HTTP):
+        return b""
+    return wanted

@@ -25,14 +25,12 @@ LOOK_UP_WITHIN: Final = 2.0
 GLANCE: Final = 0.25
 """Seconds a caller waits for a store that was away a moment ago."""
 
-MOST_ASKING: Final = 4096
-"""Look-ups under way at most; they outlast those who wait for them, and end when the database driver does."""
-
 MISSING: Final = Refusal(Reason.CREDENTIAL_MISSING)
 INVALID: Final = Refusal(Reason.CREDENTIAL_INVALID)
 EXPIRED: Final = Refusal(Reason.CREDENTIAL_EXPIRED)
 REVOKED: Final = Refusal(Reason.CREDENTIAL_REVOKED)
 UNAVAILABLE: Final = Refusal(Reason.STORE_UNAVAILABLE)
+TOO_MANY: Final = Refusal(Reason.OVERLOADED, "Too many unknown keys are being looked up; try again shortly.")
 NO_BEARER: Final = Refusal(Reason.CREDENTIAL_INVALID, "Bearer tokens are not accepted here; send an API key.")
 
 
@@ -40,13 +38,15 @@ NO_BEARER: Final = Refusal(Reason.CREDENTIAL_INVALID, "Bearer tokens are not acc
 class Lifetimes:
     """How many principals are kept, and for how many seconds; `negative` is for unknown credentials.
 
-    `stale` is for how long a principal whose time is up is still served while the store does not answer.
+    `stale` is for how long a principal whose time is up is still served while the store does not answer;
+    `look_ups` is how many may be under way. They outlast those who wait, and end when the driver does.
     """
 
     principals: int
     ttl: float
     negative: float
     stale: float = 0.0
+    look_ups: int = 256
 
 
 class KeyIdentity:
@@ -122,7 +122,8 @@ class KeyIdentity:
         digest = credential.digest
         asked = self._memory.asking.get(digest) or self._begin(digest)
         if asked is None:
-            return self._without_the_store(digest)
+            who = self._without_the_store(digest)
+            return TOO_MANY if who is UNAVAILABLE and not self._memory.away else who
         await asyncio.wait({asked}, timeout=self._patience(digest))
         if not asked.done() or asked.cancelled():
             return self._without_the_store(digest)
@@ -152,7 +153,7 @@ class KeyIdentity:
     def _begin(self, digest: bytes) -> asyncio.Future[Found] | None:
         """Begin a look-up. It goes on when nobody waits any longer: what it finds is worth keeping."""
         memory = self._memory
-        if memory.under_way >= MOST_ASKING:
+        if memory.under_way >= self._lifetimes.look_ups:
             return None
         memory.under_way += 1
         asked = asyncio.ensure_future(self._look_up(digest))

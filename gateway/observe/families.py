@@ -112,6 +112,13 @@ STORE_UNREAD_SECONDS: Final = Family(
     "Seconds since the store's changes were last read, of the worker for which it is longest.",
     combine=max,
 )
+UPSTREAM_HEALTHY: Final = Family(
+    "gateway_upstream_healthy",
+    Kind.GAUGE,
+    ("feed", "address"),
+    "1 if every worker uses the address; 0 if one passes it over for failed requests or health checks.",
+    combine=min,
+)
 LOG_DROPPED: Final = Family(
     "gateway_log_dropped_total",
     Kind.COUNTER,
@@ -134,6 +141,7 @@ FAMILIES: Final = (
     FEED_OBSERVING,
     STORE_UP,
     STORE_UNREAD_SECONDS,
+    UPSTREAM_HEALTHY,
     LOG_DROPPED,
 )
 """Everything a worker reports, in the order it is shown."""

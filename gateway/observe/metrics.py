@@ -25,6 +25,7 @@ BOUNDS_MS: Final = tuple(bound * 1000 for bound in BOUNDS)
 STATUSES: Final = range(100, 600)
 NOTHING: Final[Mapping[str, int]] = MappingProxyType({})
 NO_FEEDS: Final[Mapping[str, bool]] = MappingProxyType({})
+NO_ADDRESSES: Final[Mapping[tuple[str, str], bool]] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +34,8 @@ class Sources:
 
     `principal_cache` maps a result (`hit`, `miss`, …) to its count so far, `log_dropped` is a count so far;
     `observing` maps every feed to whether it is only observed. `store_up` is whether the change feed could be
-    read when last tried, `store_unread` for how many seconds it was not.
+    read when last tried, `store_unread` for how many seconds it was not. `upstream_healthy` maps each feed
+    and address to whether it is in use.
     """
 
     in_flight: Callable[[], int] = int
@@ -45,6 +47,7 @@ class Sources:
     log_dropped: Callable[[], int] = int
     store_up: Callable[[], bool] = lambda: True
     store_unread: Callable[[], float] = float
+    upstream_healthy: Callable[[], Mapping[tuple[str, str], bool]] = lambda: NO_ADDRESSES
 
 
 class Histogram:
@@ -143,6 +146,7 @@ class Metrics:
             families.FEED_OBSERVING: {(feed,): int(yes) for feed, yes in sources.observing().items()},
             families.STORE_UP: {(): int(sources.store_up())},
             families.STORE_UNREAD_SECONDS: {(): sources.store_unread()},
+            families.UPSTREAM_HEALTHY: {at: int(well) for at, well in sources.upstream_healthy().items()},
             families.LOG_DROPPED: {(): sources.log_dropped()},
         }
 

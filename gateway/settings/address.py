@@ -1,7 +1,9 @@
 """Where the gateway listens, and where a feed is."""
 
+import os
 import re
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Annotated, Final
 
 from pydantic import BeforeValidator, InstanceOf
@@ -16,7 +18,10 @@ _URL: Final = re.compile(
 )
 LAST_PORT: Final = 65535
 LISTEN_HINT: Final = "write host:port, such as 127.0.0.1:8080 or [::1]:8080"
-UPSTREAM_HINT: Final = "write http://host:port, such as http://127.0.0.1:9000"
+UPSTREAM_HINT: Final = "write http://host:port, https://host:port or unix:///path/to.sock"
+DEFAULT_PORTS: Final = MappingProxyType({"http": 80, "https": 443})
+LONGEST_SOCKET_PATH: Final = 107
+"""Bytes that the kernel takes for the path of a Unix socket (unix(7))."""
 
 
 def bracketed(host: str) -> str:
@@ -37,18 +42,24 @@ class Address:
 
 @dataclass(frozen=True, slots=True)
 class Upstream:
-    """One address of a feed; an IPv6 host without brackets."""
+    """One address of a feed; an IPv6 host without brackets. `scheme` is http, https or unix.
+
+    `path` is the socket's, for unix, whose `host` is `localhost`.
+    """
 
     scheme: str
     host: str
     port: int
+    path: str = ""
 
     @property
     def authority(self) -> str:
         """`host:port`, as a Host field may have it."""
-        return f"{bracketed(self.host)}:{self.port}"
+        return f"{bracketed(self.host)}:{self.port}" if self.port else self.host
 
     def __str__(self) -> str:
+        if self.path:
+            return f"unix://{self.path}"
         return f"{self.scheme}://{self.authority}"
 
 
@@ -70,13 +81,10 @@ def upstream(value: object) -> object:
     if match is None:
         raise unfit("is not a URL", UPSTREAM_HINT)
     scheme = match["scheme"].lower()
-    if scheme == "https":
-        raise unfit(
-            "is an https address, which is not served by this version: it comes with TLS to the upstream",
-            "use http:// to an address that only this host or a trusted network reaches",
-        )
-    if scheme != "http":
-        raise unfit("is not an http URL", UPSTREAM_HINT)
+    if scheme == "unix":
+        return _unix(match["authority"], match["rest"])
+    if scheme not in DEFAULT_PORTS:
+        raise unfit("is not an http, https or unix URL", UPSTREAM_HINT)
     if "@" in match["authority"]:
         raise unfit(
             "holds a user or a password", "set `credentials: {header: Authorization, value: ${NAME}}` instead"
@@ -89,8 +97,19 @@ def upstream(value: object) -> object:
     authority = _AUTHORITY.fullmatch(match["authority"])
     if authority is None:
         raise unfit("has no good host", UPSTREAM_HINT)
-    port = 80 if authority["port"] is None else _port(authority["port"], UPSTREAM_HINT, least=1)
+    port = DEFAULT_PORTS[scheme]
+    if authority["port"] is not None:
+        port = _port(authority["port"], UPSTREAM_HINT, least=1)
     return Upstream(scheme, _host(authority["host"], UPSTREAM_HINT), port)
+
+
+def _unix(authority: str, path: str) -> Upstream:
+    """The socket of `unix:///path`; the path is taken as it stands, without percent-encoding."""
+    if authority or not path.strip("/"):
+        raise unfit("names no socket", "write unix:///path/to.sock, with three slashes")
+    if len(os.fsencode(path)) > LONGEST_SOCKET_PATH or "\0" in path:
+        raise unfit(f"is a path of more than {LONGEST_SOCKET_PATH} bytes", "move the socket nearer to /")
+    return Upstream("unix", "localhost", 0, path)
 
 
 def _host(text: str, hint: str) -> str:

@@ -6,7 +6,8 @@ from pathlib import Path
 from gateway.document.problem import SettingsError
 from gateway.document.section import read_section
 from gateway.document.yamlfile import Document, read_document
-from gateway.settings.model import BASE, Settings
+from gateway.settings.model import Settings
+from gateway.settings.tls import BASE
 
 
 def load_settings(path: Path, environment: Mapping[str, str]) -> Settings:

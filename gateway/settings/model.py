@@ -8,9 +8,16 @@ from collections.abc import Mapping
 from enum import StrEnum
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Annotated, Final, Self
 
-from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, field_validator
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
 from gateway.document.fields import (
     Duration,
@@ -26,16 +33,17 @@ from gateway.domain.feed import Enforcement
 from gateway.domain.header_policy import Credentials, Overrides, Underscores
 from gateway.settings.address import Address, ListenAddress, UpstreamAddress
 from gateway.settings.authentication import Authentication
+from gateway.settings.cors import CorsSettings
 from gateway.settings.credentials import CredentialRule
+from gateway.settings.health import HealthSettings
 from gateway.settings.store_place import StoreSettings
-
-BASE: Final = "base"
-"""The validation context's key for the directory that relative route files start from."""
+from gateway.settings.tls import BASE, FeedTls, TlsSettings
 
 FEED_NAME: Final = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 """What a feed may be called; the name is a label of metrics and a word in logs."""
 
 Count = Annotated[int, Field(ge=1)]
+CountOrNone = Annotated[int, Field(ge=0)]
 Network = IPv4Network | IPv6Network
 
 
@@ -101,6 +109,11 @@ class FeedSettings(Section):
     enforcement: Enforcement = Enforcement.ENFORCE
     credentials: CredentialRule = CredentialRule(kind=Credentials.STRIP)
     timeouts: Timeouts = Timeouts()
+    max_in_flight: Count | None = None
+    health: HealthSettings | None = None
+    cors: CorsSettings | None = None
+    tls: FeedTls = FeedTls()
+    resolve_every: Duration = 10.0
     host: HostNames = ()
     prefix: Prefix = ""
 
@@ -111,6 +124,18 @@ class FeedSettings(Section):
         if len(set(listed)) != len(listed):
             raise unfit("holds the same entry twice", "keep one")
         return listed
+
+    @model_validator(mode="after")
+    def _secured_throughout(self) -> Self:
+        """One feed is reached in one way; rules for TLS are never silently without effect."""
+        schemes = {address.scheme for address in self.upstream}
+        if {"http", "https"} <= schemes:
+            raise unfit("mixes http and https addresses", "a feed's requests cross all its networks alike")
+        if "https" not in schemes and self.tls != FeedTls():
+            raise unfit(
+                "has rules for TLS and no https address", "write upstream: https://…, or leave out tls"
+            )
+        return self
 
 
 class CacheSettings(Section):
@@ -132,6 +157,8 @@ class Limits(Section):
     body_idle_timeout: Duration = 30.0
     keepalive_timeout: Duration = 75.0
     connections: Count = 10_000
+    connections_per_client: CountOrNone = 0
+    look_ups: Count = 256
     underscore_headers: Underscores = Underscores.DROP
 
 
@@ -152,6 +179,8 @@ class Settings(Section):
     """The whole configuration. Nobody is handed all of it: each room takes its leaf."""
 
     listen: ListenAddress = Address("127.0.0.1", 8080)
+    tls: TlsSettings = TlsSettings()
+    proxy_protocol: bool = False
     admin: AdminSettings = AdminSettings()
     store: StoreSettings = StoreSettings()
     workers: Count = 1
@@ -174,3 +203,12 @@ class Settings(Section):
         if len(set(files)) != len(files):
             raise unfit("holds the same file twice", "keep one")
         return files
+
+    @model_validator(mode="after")
+    def _told_by_somebody(self) -> Self:
+        """Without anybody to believe, every connection would be cut."""
+        if self.proxy_protocol and not self.trusted_proxies:
+            raise unfit(
+                "has proxy_protocol without trusted_proxies", "name the networks that may say who calls"
+            )
+        return self

@@ -21,6 +21,7 @@ class Plan:
     store: str = field(repr=False)
     files: tuple[Path, ...] = ()
     warnings: tuple[str, ...] = ()
+    scheme: str = "http"
 
     def needs_restart(self, changed: "Plan") -> tuple[str, ...]:
         """The settings that differ in another plan and that only a restart can put in force."""

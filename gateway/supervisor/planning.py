@@ -21,6 +21,7 @@ def plan_of(config: Path, settings: Settings) -> Plan:
         workers=settings.workers,
         store=settings.store.url,
         files=(config, *settings.routes),
+        scheme="http" if settings.tls.certificate is None else "https",
         warnings=tuple(warnings_of(settings)),
     )
 
@@ -29,10 +30,10 @@ def warnings_of(settings: Settings) -> Iterator[str]:
     """What is allowed but should be known, a sentence each: what it is, and what to do about it."""
     for name, feed in settings.feeds.items():
         yield from _of_feed(name, feed)
-    if not is_loopback(settings.listen):
+    if not is_loopback(settings.listen) and settings.tls.certificate is None:
         yield (
             f"listen: {settings.listen} is reached from other machines without TLS, so credentials cross the "
-            "network in clear; put a TLS terminator in front, or listen on 127.0.0.1"
+            "network in clear; set `tls`, put a TLS terminator in front, or listen on 127.0.0.1"
         )
     if not is_loopback(settings.admin.listen):
         yield (
@@ -63,6 +64,11 @@ def _of_feed(name: str, feed: FeedSettings) -> Iterator[str]:
         )
     if not feed.enabled:
         yield f"feed {name} is switched off: only callers whose scope bypasses the flag are served"
+    if not feed.tls.verify:
+        yield (
+            f"feed {name} is NOT VERIFIED: whoever stands in its place reads and answers every request; "
+            f"take out feeds.{name}.tls.verify: false, and name its authority in feeds.{name}.tls.ca"
+        )
     if feed.credentials.kind is Credentials.PASS:
         yield f"feed {name} is sent the clients' credentials (feeds.{name}.credentials: pass)"
 

@@ -59,9 +59,9 @@ class Listening:
             admin.close()
             raise
 
-    def told(self) -> str:
-        """The addresses as the ready line tells them."""
-        return f"gateway http://{address_of(self.data[0])}, admin http://{address_of(self.admin)}"
+    def told(self, scheme: str) -> str:
+        """The addresses as the ready line tells them; `scheme` is that of clients."""
+        return f"gateway {scheme}://{address_of(self.data[0])}, admin http://{address_of(self.admin)}"
 
 
 class Supervisor:
@@ -96,7 +96,7 @@ class Supervisor:
         async with self._admin():
             try:
                 if await self._started():
-                    say_ready(self._listening.told())
+                    say_ready(self._listening.told(self._plan.scheme))
                     await self._stand_by()
             finally:
                 status = await self._end()

@@ -68,11 +68,16 @@ class TlsSession(asyncio.Protocol, asyncio.Transport):
         """Read records, or the next part of the handshake."""
         if self._stage is Stage.ENDED:
             return
-        self._incoming.write(data)
         if self._stage is Stage.HANDSHAKE:
-            self._shake_hands()
+            self.handshake_received(data)
         else:
+            self._incoming.write(data)
             self._read()
+
+    def handshake_received(self, data: bytes) -> None:
+        """Take the next part of the handshake."""
+        self._incoming.write(data)
+        self._shake_hands()
 
     def eof_received(self) -> bool:
         """The plain connection ended: a client may have said enough by then, a feed was cut short."""
@@ -91,7 +96,7 @@ class TlsSession(asyncio.Protocol, asyncio.Transport):
         if self._inside is not None:
             self._inside.connection_lost(exc or self._why)
         else:
-            self._fail(exc or ConnectionResetError("the connection ended during the handshake"))
+            self.give_up(exc or ConnectionResetError("the connection ended during the handshake"))
 
     def pause_writing(self) -> None:
         """The other side reads slowly."""
@@ -106,7 +111,7 @@ class TlsSession(asyncio.Protocol, asyncio.Transport):
     def expired(self) -> None:
         """See Timed: the handshake takes too long."""
         self.deadline = inf
-        self._fail(TimeoutError("the handshake took too long"))
+        self.give_up(TimeoutError("the handshake took too long"))
 
     def _shake_hands(self) -> None:
         try:
@@ -115,9 +120,8 @@ class TlsSession(asyncio.Protocol, asyncio.Transport):
             self._flush()
             return
         except ssl.SSLError as broken:
-            if broken.reason != "HTTP_REQUEST":
-                self._flush()  # the alert, which says why
-            self._fail(broken)
+            self._flush()  # the alert, which says why
+            self.give_up(broken)
             return
         self._flush()
         self._stage = Stage.OPEN
@@ -127,7 +131,8 @@ class TlsSession(asyncio.Protocol, asyncio.Transport):
         if self._incoming.pending and self._stage is Stage.OPEN:
             self._read()
 
-    def _fail(self, why: Exception) -> None:
+    def give_up(self, why: Exception) -> None:
+        """End a handshake that will not be done."""
         if self._stage is Stage.HANDSHAKE:
             self._stage = Stage.ENDED
             self.deadline = inf
@@ -173,7 +178,7 @@ class TlsSession(asyncio.Protocol, asyncio.Transport):
 
     # As the transport of the protocol inside
 
-    def write(self, data: bytes | bytearray | memoryview[Any]) -> None:
+    def write(self, data: "bytes | bytearray | memoryview[Any]") -> None:
         """See Transport: encrypted at once, so that the plain transport alone keeps what is not sent yet."""
         if self._stage is not Stage.OPEN or not data:
             return
@@ -189,7 +194,7 @@ class TlsSession(asyncio.Protocol, asyncio.Transport):
             return
         self._flush()
 
-    def writelines(self, list_of_data: Iterable[bytes | bytearray | memoryview[Any]]) -> None:
+    def writelines(self, list_of_data: "Iterable[bytes | bytearray | memoryview[Any]]") -> None:
         """See Transport."""
         self.write(b"".join(list_of_data))
 

@@ -2,8 +2,6 @@
 
 import asyncio
 import logging
-import socket
-import struct
 from collections.abc import Iterable
 from math import inf
 from random import getrandbits
@@ -15,6 +13,7 @@ from gateway.http1.body import FramingError
 from gateway.http1.head import RequestLine, malformed, parse_request_line
 from gateway.http1.requests import hopeless, misfit, parts_of, stays_open
 from gateway.pipeline import Introduction
+from gateway.wire.ending import ASK_AGAIN_AFTER, ask_whether_there, end_with_reset, has_left
 from gateway.wire.peer import Peer
 from gateway.wire.records import record_unread
 from gateway.wire.turn import Turn
@@ -32,14 +31,11 @@ MOST_WAITING: Final = 64 * 1024
 LINGER: Final = 2.0
 """Seconds in which a client may still read its last answer, while what it sends is thrown away."""
 
-RESET: Final = struct.pack("ii", 1, 0)
-"""The SO_LINGER that makes closing a reset."""
-
 CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
 class ClientConnection(asyncio.Protocol):
-    """A client's HTTP/1.1 connection."""
+    """A client's HTTP/1.1 connection. `told` is the client's address, where a balancer told it."""
 
     __slots__ = (
         "_ended",
@@ -47,6 +43,7 @@ class ClientConnection(asyncio.Protocol):
         "_held",
         "_scanned",
         "_stalled_at",
+        "_told",
         "_transport",
         "_turn",
         "_turning",
@@ -59,8 +56,9 @@ class ClientConnection(asyncio.Protocol):
         "watched_until",
     )
 
-    def __init__(self, listener: "Listener") -> None:
+    def __init__(self, listener: "Listener", told: str | None = None) -> None:
         self.listener = listener
+        self._told = told
         self._transport = cast("asyncio.Transport", None)
         self.peer = cast("Peer", None)
         self._turn: Turn | None = None
@@ -94,14 +92,12 @@ class ClientConnection(asyncio.Protocol):
         listener = self.listener
         self._transport = cast("asyncio.Transport", transport)
         self._transport.set_write_buffer_limits(WRITE_BUFFER)
-        self.peer = Peer(transport.get_extra_info("peername"), listener.trusted)
+        self.peer = Peer(transport, self._told, listener.trusted)
         self.deadline = monotonic() + listener.limits.header_timeout
-        listener.connections.add(self)
         listener.deadlines.watch(self)
-        if len(listener.connections) > listener.limits.connections:
-            self._refuse_unread(
-                Refusal(Reason.OVERLOADED, "Too many connections are open; try again shortly.")
-            )
+        crowded = listener.joined(self)
+        if crowded is not None:
+            self._refuse_unread(crowded)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The connection is gone, whoever ended it."""
@@ -116,8 +112,12 @@ class ClientConnection(asyncio.Protocol):
         """The client has said its last: it may still wait for answers to what it has said whole."""
         self._half_closed = True
         if self._turn is not None:
-            if self._upload is not None:
+            if self._turn.tunnelling:
+                self._turn.carried()
+            elif self._upload is not None:
                 self._turn.broken(malformed("The body ended before its end."))
+            elif self._turn.line.keeps_alive and not self._turn.answering:
+                ask_whether_there(self)
         elif self._something_waits() and not self._ended:
             self._refuse_unread(malformed("The request ended before its end."))
         else:
@@ -150,6 +150,9 @@ class ClientConnection(asyncio.Protocol):
 
     def _more_received(self, data: bytes) -> None:
         if self._ended:
+            return
+        if self._turn is not None and self._turn.tunnelling:
+            self._turn.carry(data)
             return
         self.waiting = self.waiting + data if self.waiting else data
         if self._turn is None:
@@ -197,9 +200,9 @@ class ClientConnection(asyncio.Protocol):
         introduction = self.listener.introduction(parts.section)
         if isinstance(introduction, Refusal):
             return self._refuse_unread(introduction, line)
-        broken = misfit(line, introduction.section, limits.body)
+        broken = misfit(line, introduction.section, limits.body, self.peer.scheme)
         if broken is not None:
-            return self._refuse_unread(broken, line)
+            return self._refuse_unread(broken, line, introduction.origin)
         self._scanned = 0
         self.waiting = parts.rest
         self._begin(line, introduction)
@@ -250,7 +253,11 @@ class ClientConnection(asyncio.Protocol):
 
     def go_on(self) -> None:
         """Read on in what waits: the way is free."""
-        if self._upload is not None and self.waiting:
+        if self._turn is not None and self._turn.tunnelling:
+            ahead, self.waiting = self.waiting, b""
+            self.release(Hold.AHEAD)
+            self._turn.carry(ahead)
+        elif self._upload is not None and self.waiting:
             self._body_received(self._upload)
 
     def _body_received(self, upload: Upload) -> None:
@@ -294,7 +301,7 @@ class ClientConnection(asyncio.Protocol):
         if cut:
             self._ended = True
             if turn is not None and not turn.line.keeps_alive:
-                self._end_with_reset()
+                end_with_reset(self._transport)
             self._transport.abort()
         elif not keeps or listener.draining or (self._half_closed and not self._something_waits()):
             self._linger(now)
@@ -303,12 +310,6 @@ class ClientConnection(asyncio.Protocol):
             self.release(Hold.FEED)
             if self.waiting and not self._turning:
                 self._next()
-
-    def _end_with_reset(self) -> None:
-        """Make the end a reset: an HTTP/1.0 client may read until the end, and take any other for a whole."""
-        if not self._transport.is_closing():
-            sock = self._transport.get_extra_info("socket")
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
 
     def _linger(self, now: float) -> None:
         """Say no more, and let the client read: closing on unread bytes would reset the connection."""
@@ -322,14 +323,15 @@ class ClientConnection(asyncio.Protocol):
         self._unwritten = self._transport.get_write_buffer_size()
         self.deadline = now + (self.listener.limits.body_idle_timeout if self._unwritten else LINGER)
 
-    def _refuse_unread(self, refusal: Refusal, line: RequestLine | None = None) -> bool:
+    def _refuse_unread(
+        self, refusal: Refusal, line: RequestLine | None = None, origin: bytes | None = None
+    ) -> bool:
         """Answer what is not a request, or not one to go on after, and end. Always False."""
         request_id = f"{getrandbits(128):032x}"
         listener = self.listener
         head_only = line is not None and line.method == "HEAD"
-        self.write(
-            listener.refuser.bytes_of(refusal, request_id, "Connection: close\r\n", head_only=head_only)
-        )
+        lines = "Connection: close\r\n" + listener.pipeline.origins.lines(origin, None).decode("ascii")
+        self.write(listener.refuser.bytes_of(refusal, request_id, lines, head_only=head_only))
         listener.observer.exchange(record_unread(self.peer.address, request_id, refusal, line))
         self._linger(monotonic())
         return False
@@ -377,6 +379,10 @@ class ClientConnection(asyncio.Protocol):
         turn = self._turn
         if self._ended or self._stalled_at is not None:
             self._read_too_slowly()
+        elif turn is not None and self._half_closed:
+            self.deadline = monotonic() + ASK_AGAIN_AFTER
+            if has_left(self._transport):
+                turn.left()
         elif turn is not None and not turn.continued:
             self.deadline = inf if turn.answering else monotonic() + self.listener.limits.body_idle_timeout
             if not turn.answering:

@@ -8,11 +8,14 @@ from typing import Final
 
 from gateway.deadlines import Deadlines
 from gateway.domain.ports import Observer
-from gateway.domain.verdict import Refusal
+from gateway.domain.verdict import Reason, Refusal
 from gateway.forward.forwarded import Networks
 from gateway.http1.head import parse_section
 from gateway.pipeline import Introduction, Pipeline
+from gateway.tls.watch import CertificateWatch
 from gateway.wire.connection import ClientConnection
+from gateway.wire.crowd import Crowd, client_of
+from gateway.wire.entrance import Entrance
 from gateway.wire.refusals import Refuser
 
 LONGEST_REMEMBERED: Final = 2048
@@ -22,12 +25,17 @@ BACKLOG: Final = 4096
 MOST_REMEMBERED: Final = 4096
 """Header sections remembered: at most 4096 of at most 2 KiB."""
 
+CROWDED: Final = Refusal(Reason.OVERLOADED, "Too many connections are open; try again shortly.")
+CROWDED_BY_ONE: Final = Refusal(
+    Reason.OVERLOADED, "Too many connections are open from your address; close some, or try again shortly."
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Limits:
     """How much a client may send, and how slowly. Sizes in bytes, times in seconds.
 
-    `body` is the largest that any route accepts.
+    `body` is the largest that any route accepts; `connections_per_client` is 0 for any number.
     """
 
     request_line: int
@@ -38,6 +46,7 @@ class Limits:
     body_idle_timeout: float
     keepalive_timeout: float
     connections: int
+    connections_per_client: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +57,8 @@ class Terms:
     refuser: Refuser
     limits: Limits
     trusted: Networks
+    tls: CertificateWatch | None = None
+    proxy_protocol: bool = False
 
 
 class Listener:
@@ -61,6 +72,8 @@ class Listener:
         self._server: asyncio.Server | None = None
         self._introductions: dict[bytes, Introduction] = {}
         self._emptied = asyncio.Event()
+        self._crowd = Crowd()
+        self._entrance = Entrance(self)
         self._take(terms)
 
     def _take(self, terms: Terms) -> None:
@@ -68,6 +81,8 @@ class Listener:
         self.refuser = terms.refuser
         self.limits = terms.limits
         self.trusted = terms.trusted
+        self.tls = terms.tls
+        self.proxy_protocol = terms.proxy_protocol
 
     def swap(self, terms: Terms) -> None:
         """Judge by another configuration from the next request on; what was read before is forgotten."""
@@ -92,18 +107,48 @@ class Listener:
     async def listen(self, bound: socket.socket) -> None:
         """Accept on a listening socket."""
         loop = asyncio.get_running_loop()
-        self._server = await loop.create_server(lambda: ClientConnection(self), sock=bound, backlog=BACKLOG)
+        self._server = await loop.create_server(self._entrance.welcome, sock=bound, backlog=BACKLOG)
+
+    @property
+    def at_the_door(self) -> int:
+        """How many connections have not come in yet: their PROXY header or their handshake is not done."""
+        return len(self._entrance.waiting)
 
     @property
     def in_flight(self) -> int:
         """How many requests are under way."""
         return sum(connection.busy for connection in self.connections)
 
+    def joined(self, connection: ClientConnection) -> Refusal | None:
+        """A connection has come; why it cannot stay, or None."""
+        self.connections.add(connection)
+        if len(self.connections) > self.limits.connections:
+            return CROWDED
+        most, peer = self.limits.connections_per_client, connection.peer
+        if not most or peer.trusted:
+            return None
+        client = client_of(peer.address)
+        if not self._crowd.enter(client, most):
+            return CROWDED_BY_ONE
+        peer.counted_as = client
+        return None
+
     def left(self, connection: ClientConnection) -> None:
         """A connection is closed."""
         self.connections.discard(connection)
-        if not self.connections:
+        if connection.peer.counted_as is not None:
+            self._crowd.leave(connection.peer.counted_as)
+        self.one_less()
+
+    def one_less(self) -> None:
+        """A connection went, or went in: perhaps nobody is left."""
+        if not self.busy:
             self._emptied.set()
+
+    @property
+    def busy(self) -> bool:
+        """Whether anybody is here, or at the door."""
+        return bool(self.connections or self._entrance.waiting)
 
     async def drain(self, patience: float) -> int:
         """Accept nothing more and let what is under way end; how many were cut after `patience` seconds."""
@@ -113,12 +158,13 @@ class Listener:
         for connection in tuple(self.connections):
             connection.drain()
         deadline = monotonic() + patience
-        while self.connections and (left := deadline - monotonic()) > 0:
+        while self.busy and (left := deadline - monotonic()) > 0:
             self._emptied.clear()
             try:
                 await asyncio.wait_for(self._emptied.wait(), left)
             except TimeoutError:
                 break
+        self._entrance.abort()
         cut = sum(connection.busy for connection in self.connections)
         for connection in tuple(self.connections):
             connection.abort()

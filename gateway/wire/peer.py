@@ -1,5 +1,6 @@
 """Who is at the other end of a client's connection, and what the feed is told of them."""
 
+import asyncio
 from typing import Final
 
 from gateway.forward.forwarded import Networks, client_address, given_request_id, is_trusted, own_lines
@@ -9,16 +10,25 @@ MAPPED_IPV4: Final = "::ffff:"
 """How a socket for both families shows an IPv4 client (RFC 4291 §2.5.5.2)."""
 
 
+def address_of(transport: asyncio.BaseTransport) -> str:
+    """The address at the other end of a transport."""
+    peer = transport.get_extra_info("peername")
+    return str(peer[0]).removeprefix(MAPPED_IPV4) if isinstance(peer, tuple) else "unknown"
+
+
 class Peer:
     """One connection's peer: its address, and whether it is a proxy whose word is believed."""
 
-    __slots__ = ("_lines", "_lines_for", "_networks", "address", "trusted")
+    __slots__ = ("_lines", "_lines_for", "_networks", "address", "counted_as", "scheme", "trusted")
 
-    def __init__(self, peername: object, networks: Networks) -> None:
-        told = peername[0] if isinstance(peername, tuple) else "unknown"
-        self.address = str(told).removeprefix(MAPPED_IPV4)
+    def __init__(self, transport: asyncio.BaseTransport, told: str | None, networks: Networks) -> None:
+        """`told` is the address that a balancer gave, in place of its own."""
+        self.address = told or address_of(transport)
         self.trusted = is_trusted(self.address, networks)
+        self.scheme = b"http" if transport.get_extra_info("ssl_object") is None else b"https"
         self._networks = networks
+        self.counted_as: str | None = None
+        """The client that this connection counts for, if it is counted."""
         self._lines_for: Section | None = None
         self._lines = b""
 
@@ -26,7 +36,7 @@ class Peer:
         """The forwarding headers for a request with this header section; the last are remembered."""
         if section is not self._lines_for:
             self._lines_for = section
-            self._lines = own_lines(self.address, section, trusted=self.trusted)
+            self._lines = own_lines(self.address, section, self.scheme, trusted=self.trusted)
         return self._lines
 
     def request_id(self, section: Section) -> bytes | None:

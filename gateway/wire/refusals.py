@@ -6,10 +6,17 @@ The status, the title and the sentence of each reason stand in one table, `domai
 from email.utils import formatdate
 from http import HTTPStatus
 from time import time
+from typing import Final
 
 import orjson
 
 from gateway.domain.verdict import Challenge, Refusal
+
+PHRASES: Final = {status.value: status.phrase for status in HTTPStatus} | {
+    HTTPStatus.REQUEST_ENTITY_TOO_LARGE.value: "Content Too Large",
+    HTTPStatus.REQUEST_URI_TOO_LONG.value: "URI Too Long",
+}
+"""Reason phrases as RFC 9110 §15 has them."""
 
 
 class Refuser:
@@ -39,7 +46,7 @@ class Refuser:
             problem["action"] = refusal.action
         body = orjson.dumps(problem)
         head = (
-            f"HTTP/1.1 {answer.status} {HTTPStatus(answer.status).phrase}\r\n"
+            f"HTTP/1.1 {answer.status} {PHRASES[answer.status]}\r\n"
             f"Date: {self._now()}\r\n"
             "Content-Type: application/problem+json\r\n"
             f"Content-Length: {len(body)}\r\n"

@@ -10,16 +10,20 @@ from gateway.domain.principal import Principal
 from gateway.domain.target import Target, Unmapped
 from gateway.domain.verdict import Reason, Refusal
 from gateway.forward.client_side import Uplink
+from gateway.forward.room import Room
+from gateway.forward.upstream import UPGRADE
 from gateway.http1.body import LAST_CHUNK
 from gateway.http1.head import AnswerHead, RequestLine
+from gateway.http1.requests import upgrade_of
 from gateway.pipeline import Introduction
 from gateway.wire.records import record_of
-from gateway.wire.upload import Upload
+from gateway.wire.upload import Hold, Upload
 
 if TYPE_CHECKING:
     from gateway.wire.connection import ClientConnection
 
 HTTP_CONTINUE: Final = 100
+NO_CONTENT: Final = b"HTTP/1.1 204 No Content\r\n"
 FAULTS: Final = frozenset(
     {
         Reason.UPSTREAM_UNREACHABLE,
@@ -63,12 +67,15 @@ class Turn:
         "query",
         "refusal",
         "request_id",
+        "room",
         "section",
         "sent_at",
         "started",
         "status",
         "target",
         "ts",
+        "tunnelling",
+        "upgrade",
         "uplink",
         "upload_begun",
         "upload_done",
@@ -95,6 +102,9 @@ class Turn:
         self.section = introduction.section
         self.prepared = introduction.prepared
         self.own_lines = own_lines
+        self.upgrade = upgrade_of(line, introduction.section) if introduction.section.upgrade else b""
+        self.tunnelling = False
+        """Whether the protocol was switched, so that bytes pass both ways."""
         self.request_id = request_id or b"%032x" % getrandbits(128)
         self.started = monotonic()
         self.ts = time()
@@ -115,6 +125,7 @@ class Turn:
         self.bytes_out = 0
         self._keeps_alive = keeps_alive
         self.refusal: Refusal | None = None
+        self.room: Room | None = None
         self.status = 0
         self._chunked = False
         self.sent_at: float | None = None
@@ -133,12 +144,28 @@ class Turn:
         answer = connection.listener.refuser.bytes_of(
             refusal,
             self.request_id.decode("ascii"),
-            self._connection_line(keeps=keeps).decode("ascii"),
+            (self._of_origins() + self._connection_line(keeps=keeps)).decode("ascii"),
             head_only=self.method == "HEAD",
         )
         self.answering = True
         connection.write(answer)
         self._end(Outcome.ERROR if refusal.reason in FAULTS else Outcome.REFUSE, keeps=keeps)
+
+    def offer(self, lines: bytes) -> None:
+        """Answer a preflight: no request of the client's own, so its outcome is one of its own, too."""
+        keeps = self._keeps_alive and self._can_skip_body()
+        self.status = 204
+        self.answering = True
+        request_id = b"X-Request-Id: %b\r\n" % self.request_id
+        self.connection.write(
+            b"".join((NO_CONTENT, lines, request_id, self._connection_line(keeps=keeps), b"\r\n"))
+        )
+        self._end(Outcome.PREFLIGHT, keeps=keeps)
+
+    def _of_origins(self) -> bytes:
+        """The lines by which the page that asks may read the answer."""
+        feed = None if self.place is None else self.place.feed
+        return self.connection.listener.pipeline.origins.lines(self.introduction.origin, feed)
 
     def _can_skip_body(self) -> bool:
         """Whether the rest of the request is little enough to be read and thrown away."""
@@ -166,6 +193,16 @@ class Turn:
                 self._body.told_to_continue()
         self.connection.write(head.start + b"\r\n")
 
+    def switched(self, head: AnswerHead) -> None:
+        """See ClientSide. The client's connection is a tunnel from here on, and ends with it."""
+        self.tunnelling = self.answering = True
+        self._keeps_alive = False
+        self.status = head.status
+        self.connection.write(
+            b"".join((head.start, UPGRADE % self.upgrade, b"X-Request-Id: ", self.request_id, b"\r\n\r\n"))
+        )
+        self.connection.go_on()
+
     def answer(self, head: AnswerHead, content: bytes, *, sized: bool, done: bool) -> None:
         """See ClientSide. Head and first content leave in one write."""
         keeps = self._keeps_alive and self.upload_done and not self.connection.listener.draining
@@ -184,9 +221,11 @@ class Turn:
         self.status = head.status
         self._keeps_alive = keeps
         self.answering = True
-        request_id = b"" if head.has_request_id else b"X-Request-Id: %b\r\n" % self.request_id
+        if self.introduction.origin is not None:
+            framing += self._of_origins()
+        own = b"X-Request-Id: %b\r\n" % self.request_id
         self.connection.write(
-            b"".join((head.start, framing, request_id, self._connection_line(keeps=keeps), b"\r\n", content))
+            b"".join((head.start, framing, own, self._connection_line(keeps=keeps), b"\r\n", content))
         )
         if done:
             self._answered()
@@ -226,11 +265,15 @@ class Turn:
         """See ClientSide."""
         if self._body is not None:
             self._body.hold()
+        elif self.tunnelling:
+            self.connection.hold(Hold.FEED)
 
     def resume_upload(self) -> None:
         """See ClientSide."""
         if self._body is not None:
             self._body.resume()
+        elif self.tunnelling:
+            self.connection.release(Hold.FEED)
 
     # From the client's connection
 
@@ -245,6 +288,17 @@ class Turn:
         if self.uplink is not None:
             self.uplink.send(content, done=done)
 
+    def carry(self, data: bytes) -> None:
+        """Pass on what the client sends through the tunnel."""
+        self.bytes_in += len(data)
+        if self.uplink is not None:
+            self.uplink.send(data, done=False)
+
+    def carried(self) -> None:
+        """The client sends nothing more through the tunnel."""
+        if self.uplink is not None:
+            self.uplink.end()
+
     def broken(self, refusal: Refusal) -> None:
         """The request's body cannot be read on: it is malformed, or too slow."""
         self._give_up(refusal)
@@ -255,7 +309,7 @@ class Turn:
             return
         if self.uplink is not None:
             self.uplink.abandon()
-        self._end(Outcome.ABORT, keeps=False, cut=True)
+        self._end(Outcome.PERMIT if self.tunnelling else Outcome.ABORT, keeps=False, cut=True)
 
     def _give_up(self, refusal: Refusal) -> None:
         if self.over:
@@ -283,6 +337,8 @@ class Turn:
     def _end(self, outcome: Outcome, *, keeps: bool, cut: bool = False) -> None:
         self.over = True
         self.uplink = None
+        if self.room is not None:
+            self.room.leave()
         now = self._answer_ended or monotonic()
         connection = self.connection
         connection.listener.observer.exchange(record_of(self, outcome, now))

@@ -76,6 +76,7 @@ class Client:
 
     own_lines = b"X-Forwarded-For: 192.0.2.1\r\n"
     request_id = b"r1"
+    upgrade = b""
 
     def __init__(self, plane: Plane, text: bytes) -> None:
         head, _, self.body = text.partition(b"\r\n\r\n")
@@ -121,6 +122,10 @@ class Client:
     def interim(self, head: AnswerHead) -> None:
         """See ClientSide."""
         self.heads.append(head)
+
+    def switched(self, head: AnswerHead) -> None:
+        """See ClientSide: nothing here asks for another protocol."""
+        raise AssertionError(head.status)
 
     def answer(self, head: AnswerHead, content: bytes, *, sized: bool, done: bool) -> None:
         """See ClientSide."""

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from conversations import Conversation, conversation
-from feeds import OK, Feed
+from feeds import OK, Feed, Script
 from gateways import ROUTES, PlaneUnderTest, running_plane
 from scripts import faults, in_pieces, read_head, records, reset, saying, settled, turns
 
@@ -361,3 +361,34 @@ async def test_bytes_on_a_connection_at_rest_end_it(plane: PlaneUnderTest, feed:
     async with conversation(plane.port) as client:
         assert (await client.ask("GET", "/v2/courses", f"X-API-Key: {full_key}")).body == b"fresh"
     assert feed.connections == 2
+
+
+@pytest.mark.parametrize("turns", range(3))
+async def test_bytes_that_came_before_a_request_left_do_not_answer_it(
+    plane: PlaneUnderTest, feed: Feed, full_key: str, turns: int
+) -> None:
+    """A request and the leftover of the answer before it reach the gateway in the same turn of the loop."""
+    go_on = asyncio.Event()
+    other: list[Conversation] = []
+
+    def script() -> Script:
+        async def speak(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            if feed.connections > 1:
+                return await saying(feed, FRESH)(reader, writer)
+            await feed.read_request(reader, writer)
+            await in_pieces(writer, [OK])
+            await go_on.wait()
+            os.write(other[0].writer.get_extra_info("socket").fileno(), request("GET", full_key))
+            os.write(writer.get_extra_info("socket").fileno(), POISON)
+            await reader.read()
+            return None
+
+        return speak
+
+    feed.script = script()
+    async with with_a_used_connection(plane, full_key), conversation(plane.port) as client:
+        other.append(client)
+        for _ in range(turns):
+            await asyncio.sleep(0.01)
+        go_on.set()
+        assert (await client.answer()).body == b"fresh"

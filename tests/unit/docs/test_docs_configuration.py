@@ -35,7 +35,7 @@ def leaves(section: type[Section], before: str = "") -> list[str]:
     for name, field in section.model_fields.items():
         below = sections_in(field.annotation)
         dotted = f"{before}{name}"
-        if not below or below[0] is CredentialRule or name in {"issuers", "introspection"}:
+        if not below or below[0] is CredentialRule or name in {"issuers", "introspection", "names"}:
             found.append(dotted)
         else:
             found += leaves(below[0], f"{dotted}.NAME." if name == "feeds" else f"{dotted}.")

@@ -50,8 +50,13 @@ def test_a_request_line_is_read(
     line: bytes, method: str, path: bytes, query: bytes | None, authority: bytes | None
 ) -> None:
     read = line_of(parse_request_line(line))
-    assert (read.method, read.path, read.query, read.authority) == (method, path, query, authority)
+    assert (read.method, read.path, read.query) == (method, path, query)
+    assert read.origin == (authority and (b"http", authority))
     assert read.keeps_alive is line.endswith(b"1.1")
+
+
+def test_the_scheme_of_an_absolute_target_is_kept() -> None:
+    assert line_of(parse_request_line(b"GET HTTPS://x/a HTTP/1.1")).origin == (b"https", b"x")
 
 
 @pytest.mark.parametrize(
@@ -66,7 +71,7 @@ def test_a_request_line_is_read(
         *(b"OPTIONS * HTTP/1.1", b"GET * HTTP/1.1", b"GET a HTTP/1.1", b"GET ?a HTTP/1.1", b"GET  HTTP/1.1"),
         *(b"CONNECT x:443 HTTP/1.1", b"CONNECT / HTTP/1.1", b"TRACE / HTTP/1.1", b"M" * 33 + b" / HTTP/1.1"),
         *(
-            b"GET https://x/ HTTP/1.1",
+            b"GET httpss://x/ HTTP/1.1",
             b"GET ftp://x/ HTTP/1.1",
             b"GET http:/x HTTP/1.1",
             b"GET http:x HTTP/1.1",

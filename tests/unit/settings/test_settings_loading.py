@@ -231,8 +231,10 @@ def test_a_problem_has_line_key_and_what_to_do(load: Load, text: str, problem: s
 @pytest.mark.parametrize(
     ("upstream", "problem"),
     [
-        ("https://feed.example", "comes with TLS to the upstream"),
-        ("ftp://feed.example", "is not an http URL"),
+        ("unix://feed.sock", "names no socket"),
+        ("unix:///", "names no socket"),
+        (f"unix:///{'a' * 108}", "is a path of more than 107 bytes"),
+        ("ftp://feed.example", "is not an http, https or unix URL"),
         ("feed.example:80", "is not a URL"),
         ("http://", "has no good host"),
         ("http://user:pw@feed.example", "holds a user or a password"),
@@ -264,34 +266,6 @@ def test_all_problems_are_told_at_once_in_the_files_order(load: Load) -> None:
         ["9", "workers"],
         ["10", "cache.ttl"],
     ]
-
-
-@pytest.mark.parametrize(
-    ("written", "url", "stale_for"),
-    [
-        ("sqlite:///x.db", "sqlite:///x.db", 300.0),
-        ("{url: 'sqlite:///x.db'}", "sqlite:///x.db", 300.0),
-        ("{stale_for: 90s}", "sqlite:///var/scopegate.db", 90.0),
-        ("{url: 'postgresql://app@db/gate', stale_for: 0s}", "postgresql://app@db/gate", 0.0),
-    ],
-)
-def test_a_store_is_a_url_or_a_mapping(load: Load, written: str, url: str, stale_for: float) -> None:
-    store = load(SMALLEST + f"store: {written}\n").store
-    assert (store.url, store.stale_for) == (url, stale_for)
-
-
-@pytest.mark.parametrize(
-    ("written", "said"),
-    [
-        ("nonsense", "store: the value is not a store"),
-        ("{url: nonsense}", "store.url: the value is not a store"),
-        ("{stale_for: soon}", "store.stale_for"),
-        ("{uri: 'sqlite:///x.db'}", "store.uri: unknown key"),
-        ("[sqlite:///x.db]", "store: must be a mapping"),
-    ],
-)
-def test_what_is_no_store_is_told_with_its_key(load: Load, written: str, said: str) -> None:
-    assert any(said in problem for problem in problems(load, SMALLEST + f"store: {written}\n"))
 
 
 SECRETIVE = (
