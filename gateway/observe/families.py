@@ -67,7 +67,7 @@ UPSTREAM_ERRORS: Final = Family(
     "gateway_upstream_errors_total",
     Kind.COUNTER,
     ("feed", "kind"),
-    "Faults of feeds: connect, timeout, reset, invalid.",
+    "Faults of feeds: connect, tls, timeout, reset, invalid.",
 )
 IN_FLIGHT: Final = Family("gateway_in_flight", Kind.GAUGE, (), "Requests being served.")
 CONNECTIONS: Final = Family("gateway_connections", Kind.GAUGE, (), "Client connections that are open.")

@@ -42,6 +42,13 @@ def leaves(section: type[Section], before: str = "") -> list[str]:
     return found
 
 
+OPTIONAL: dict[str, dict[str, Any]] = {
+    "health": {"path": "/health"},
+    "cors": {"origins": "https://app.example.com"},
+}
+"""Sections of a feed that are not there unless something is said in them, and the least that must be."""
+
+
 def test_the_page_lists_exactly_the_settings_there_are() -> None:
     assert sorted(LISTED) == sorted(leaves(Settings))
 
@@ -57,6 +64,8 @@ def placed(tree: dict[str, Any], dotted: str, value: object) -> None:
 def as_documented() -> dict[str, Any]:
     tree: dict[str, Any] = {}
     for dotted, default in LISTED.items():
+        if dotted.split(".")[2:3] and dotted.split(".")[2] in OPTIONAL:
+            continue
         if default not in {"required", "none"} and default != '`""`':
             placed(tree, dotted, yaml.safe_load(default.strip("`")))
     tree["routes"] = REQUIRED["routes"]
@@ -69,3 +78,22 @@ def test_writing_every_default_down_changes_nothing(tmp_path: Path, as_documente
     bare.write_text(yaml.safe_dump(REQUIRED))
     whole.write_text(yaml.safe_dump(as_documented))
     assert load_settings(whole, {}) == load_settings(bare, {})
+
+
+@pytest.mark.parametrize("section", OPTIONAL)
+def test_what_an_optional_section_says_by_default_is_documented(tmp_path: Path, section: str) -> None:
+    before = f"feeds.NAME.{section}."
+    said = {name.removeprefix(before): text for name, text in LISTED.items() if name.startswith(before)}
+    least = OPTIONAL[section]
+    defaults = {
+        name: yaml.safe_load(text.strip("`"))
+        for name, text in said.items()
+        if text not in {"required", "none"}
+    }
+    loaded = []
+    for number, content in enumerate((least, {**defaults, **least})):
+        file = tmp_path / f"{number}.yaml"
+        feed = {**REQUIRED["feeds"]["name"], section: content}
+        file.write_text(yaml.safe_dump({**REQUIRED, "feeds": {"name": feed}}))
+        loaded.append(load_settings(file, {}))
+    assert loaded[0] == loaded[1]

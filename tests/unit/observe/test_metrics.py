@@ -81,6 +81,7 @@ def test_the_families_and_labels_are_those_of_the_contract() -> None:
         "gateway_feed_observing": ("feed",),
         "gateway_store_up": (),
         "gateway_store_unread_seconds": (),
+        "gateway_upstream_healthy": ("feed", "address"),
         "gateway_log_dropped_total": (),
     }
 
