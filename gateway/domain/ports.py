@@ -43,5 +43,5 @@ class Observer(Protocol):
         ...
 
     def upstream_error(self, feed: str, kind: str) -> None:
-        """Count a fault of a feed; `kind` is from a closed set (connect, timeout, reset, invalid)."""
+        """Count a fault of a feed; `kind` is from a closed set (connect, tls, timeout, reset, invalid)."""
         ...

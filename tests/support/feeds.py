@@ -1,9 +1,11 @@
 """A feed of the tests' own: a real TCP server that speaks bytes, read by h11, a parser that is not ours."""
 
 import asyncio
+import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import h11
 
@@ -128,11 +130,16 @@ class Feed:
 
 
 @asynccontextmanager
-async def running_feed() -> AsyncIterator[Feed]:
-    """A feed on a loopback port, as long as the block lasts."""
+async def running_feed(
+    tls: ssl.SSLContext | None = None, host: str = "127.0.0.1", port: int = 0, path: Path | None = None
+) -> AsyncIterator[Feed]:
+    """A feed on a loopback port or a Unix socket, as long as the block lasts; `tls` makes it speak that."""
     feed = Feed()
-    server = await asyncio.start_server(feed.serve, "127.0.0.1", 0, limit=1 << 20)
-    feed.port = server.sockets[0].getsockname()[1]
+    if path is not None:
+        server = await asyncio.start_unix_server(feed.serve, path, limit=1 << 20)
+    else:
+        server = await asyncio.start_server(feed.serve, host, port, limit=1 << 20, ssl=tls)
+        feed.port = server.sockets[0].getsockname()[1]
     try:
         yield feed
     finally:

@@ -11,7 +11,7 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +22,7 @@ from gateway.control.keys import create_key
 from gateway.control.scopes import ScopeEdit, create_scope
 from gateway.domain.action import Action
 from gateway.domain.scope import Mode
+from gateway.forward.names import LookUp, system_look_up
 from gateway.observe.logs import LogPlaces, open_logs
 from gateway.store.opening import open_store
 from gateway.store.store import Store
@@ -44,7 +45,7 @@ routes:
 
 def write_configuration(
     directory: Path,
-    upstreams: list[int],
+    upstreams: Sequence[int | str],
     *,
     routes: str = ROUTES,
     feed: str = "",
@@ -52,11 +53,14 @@ def write_configuration(
     stale_for: str = "5m",
     ports: tuple[int, int] = (0, 0),
 ) -> Path:
-    """Write configuration files; `feed` and `main` are further lines of YAML. The main file's path."""
+    """Write configuration files; `feed` and `main` are further lines of YAML. The main file's path.
+
+    Upstreams are ports on loopback, or URLs.
+    """
     (directory / "routes.yaml").write_text(routes)
     file = directory / "gateway.yaml"
     place = f"sqlite:///{directory}/scopegate.db"
-    addresses = ", ".join(f"http://127.0.0.1:{port}" for port in upstreams)
+    addresses = ", ".join(one if isinstance(one, str) else f"http://127.0.0.1:{one}" for one in upstreams)
     lines = [
         f"listen: 127.0.0.1:{ports[0]}",
         f"admin: {{listen: '127.0.0.1:{ports[1]}'}}",
@@ -115,21 +119,20 @@ class PlaneUnderTest:
 @asynccontextmanager
 async def running_plane(
     directory: Path,
-    *upstreams: int,
+    *upstreams: int | str,
     routes: str = ROUTES,
     feed: str = "",
     main: str = "",
     stale_for: str = "5m",
+    look_up: LookUp = system_look_up,
 ) -> AsyncIterator[PlaneUnderTest]:
     """The data plane of one worker, listening on loopback in this process."""
-    file = write_configuration(
-        directory, list(upstreams), routes=routes, feed=feed, main=main, stale_for=stale_for
-    )
+    file = write_configuration(directory, upstreams, routes=routes, feed=feed, main=main, stale_for=stale_for)
     configuration = load_everything(file, os.environ)
     settings = configuration.settings
     places = LogPlaces(settings.logs.access, settings.logs.denied)
     async with open_store(settings.store.url) as store, open_logs(places) as logs:
-        worker = Worker(file, configuration, store, logs)
+        worker = Worker(file, configuration, store, logs, look_up)
         await worker.follower.start()
         bound = socket.create_server(("127.0.0.1", 0), backlog=1024)
         following = asyncio.create_task(worker.follower.follow())
