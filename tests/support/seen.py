@@ -20,19 +20,21 @@ class Seen:
     whole: list[tuple[h11.Request, int]] = field(default_factory=list)
     cut: list[h11.Request] = field(default_factory=list)
     broken: list[str] = field(default_factory=list)
+    bodies: list[bytes] = field(default_factory=list)
+    """The bodies of those that came whole."""
     size: int = 0
     """Bytes that came, of whatever sort."""
     answer: Callable[[h11.Request], bytes] = hello
 
     def forget(self) -> None:
         """Make room for what comes next."""
-        self.whole, self.cut, self.broken, self.size = [], [], [], 0
+        self.whole, self.cut, self.broken, self.bodies, self.size = [], [], [], [], 0
 
     async def read(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Read and answer one connection to its end; a script for a Feed."""
         parser = h11.Connection(h11.SERVER, max_incomplete_event_size=1 << 18)
         head: h11.Request | None = None
-        size = 0
+        body = bytearray()
         while True:
             try:
                 event = parser.next_event()
@@ -47,12 +49,13 @@ class Seen:
                 self.size += len(piece)
                 parser.receive_data(piece)
             elif isinstance(event, h11.Request):
-                head, size = event, 0
+                head, body = event, bytearray()
             elif isinstance(event, h11.Data):
-                size += len(event.data)
+                body += event.data
             elif isinstance(event, h11.EndOfMessage):
                 assert head is not None
-                self.whole.append((head, size))
+                self.whole.append((head, len(body)))
+                self.bodies.append(bytes(body))
                 parser.send(h11.Response(status_code=200, headers=[("Content-Length", "0")]))
                 parser.send(h11.EndOfMessage())
                 writer.write(self.answer(head))
