@@ -12,6 +12,7 @@ from gateway.forward.forwarded import is_trusted
 from gateway.tls.session import TlsSession
 from gateway.tls.watch import CertificateWatch
 from gateway.wire.connection import LINGER, ClientConnection
+from gateway.wire.crowd import Crowd, client_of
 from gateway.wire.peer import address_of
 from gateway.wire.proxy_protocol import MalformedError, read_header
 from gateway.wire.records import record_unread
@@ -59,6 +60,7 @@ class Entrance:
         self.listener = listener
         self.waiting: set[Foreword | SecuredClient] = set()
         self.turned_away = TurnedAway()
+        self._crowd = Crowd()
 
     def welcome(self) -> asyncio.Protocol:
         """The protocol for a connection just accepted."""
@@ -74,14 +76,27 @@ class Entrance:
         listener = self.listener
         if len(self.waiting) + len(listener.connections) >= listener.limits.connections + SPARE:
             return False
+        if isinstance(one, SecuredClient) and not self._room_for(one):
+            return False
         self.waiting.add(one)
         one.deadline = monotonic() + listener.limits.header_timeout
         listener.deadlines.watch(one)
         return True
 
+    def _room_for(self, one: "SecuredClient") -> bool:
+        """Whether its client has not as many at the door as it may have inside."""
+        most, client = self.listener.limits.connections_per_client, one.client
+        if not most or is_trusted(client, self.listener.trusted):
+            return True
+        one.counted_as = client_of(client) if self._crowd.enter(client_of(client), most) else None
+        return one.counted_as is not None
+
     def left(self, one: "Foreword | SecuredClient") -> None:
         """A connection went in, or away."""
         self.waiting.discard(one)
+        if isinstance(one, SecuredClient) and one.counted_as is not None:
+            self._crowd.leave(one.counted_as)
+            one.counted_as = None
         self.listener.deadlines.forget(one)
         self.listener.one_less()
 
@@ -156,6 +171,13 @@ class SecuredClient(TlsSession):
         self._entrance = entrance
         self._told = told
         self._greeted = False
+        self.counted_as: str | None = None
+        """The client that it counts for while it shakes hands, if it is counted."""
+
+    @property
+    def client(self) -> str:
+        """Who it is: by the balancer's word, or its own address."""
+        return self._told or address_of(self.plain)
 
     def _go_in(self, _: TlsSession) -> asyncio.Protocol:
         self._entrance.left(self)
@@ -187,7 +209,7 @@ class SecuredClient(TlsSession):
         self.abort()
 
     def _turn_away(self, _: TlsSession, why: Exception) -> None:
-        address = self._told or address_of(self.plain)
+        address = self.client
         if isinstance(why, PlainRequestError):
             self._answer_in_clear(address)
             return

@@ -5,6 +5,7 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 
 import pytest
+from authorities import Authority, tls_conversation
 from conversations import Conversation, conversation
 from feeds import Feed
 from gateways import PlaneUnderTest, running_plane
@@ -143,3 +144,27 @@ def test_a_crowd_counts_as_many_as_are_there(moves: list[tuple[bool, str]], most
             crowd.leave(client)
             there[client] -= 1
     assert len(crowd) == sum(map(bool, there.values()))
+
+
+async def test_handshakes_that_do_not_end_are_counted_too(tmp_path: Path, feed: Feed) -> None:
+    """At the door a client may be as often as inside: one too many there is cut, and the others are heard."""
+    authority = Authority(tmp_path)
+    main = f"{LIMITS}\ntls: {{{authority.pair('feeds.test').yaml}}}"
+    async with running_plane(tmp_path, feed.port, main=main) as plane, AsyncExitStack() as crowd:
+        entrance = plane.worker._listener._entrance
+        for _ in range(3):
+            await crowd.enter_async_context(conversation(plane.port))
+        await until(lambda: len(entrance.waiting) == 3)
+        async with conversation(plane.port) as one_too_many:
+            assert await one_too_many.closed() == b""
+        assert len(entrance.waiting) == 3
+        await crowd.aclose()
+        await until(lambda: not entrance.waiting)
+        async with AsyncExitStack() as inside:
+            for _ in range(3):
+                guest = await inside.enter_async_context(tls_conversation(plane.port, authority.client()))
+                assert await served(guest)
+            async with tls_conversation(plane.port, authority.client()) as one_too_many:
+                await sent_away(one_too_many)
+        await until(lambda: not plane.worker._listener.connections)
+        assert (len(entrance._crowd), len(plane.worker._listener._crowd)) == (0, 0)

@@ -1,15 +1,18 @@
 """How many requests a feed is given at a time; and that each gives its place back, however it ends."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, suppress
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 from conversations import Answered, Conversation, CutShortError, ask, conversation
-from feeds import OK, Feed
+from feeds import OK, Feed, Script, running_feed
 from gateways import PlaneUnderTest, running_plane
-from scripts import faults, read_head, records, reset
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from scripts import faults, read_head, records, reset, turns
 from waiting import until, until_so
 
 from gateway.forward.room import Room
@@ -134,7 +137,7 @@ async def answers_and_closes(reader: asyncio.StreamReader, writer: asyncio.Strea
     writer.write(b"HTTP/1.1 200 OK\r\n\r\nhello")
 
 
-SCRIPTS = [
+SCRIPTS: list[Script | None] = [
     *(closes, resets, talks_nonsense, is_silent, cuts_its_answer, stalls_in_its_answer),
     *(answers_early, answers_and_closes, None),
 ]
@@ -149,6 +152,9 @@ SENT = {
     b"Transfer-Encoding: chunked\r\n\r\n800\r\n" + b"a" * 2048 + b"\r\n0\r\n\r\n",
     "no credential": b"GET /v2/courses HTTP/1.1\r\nHost: x\r\n\r\n",
 }
+
+
+End = Callable[[Conversation], Awaitable[None]]
 
 
 async def waits_for_the_end(client: Conversation) -> None:
@@ -171,16 +177,16 @@ async def says_no_more(client: Conversation) -> None:
 
 @pytest.mark.parametrize("script", SCRIPTS, ids=lambda script: getattr(script, "__name__", "answers"))
 async def test_every_place_is_given_back_however_exchanges_end(
-    plane: PlaneUnderTest, feed: Feed, script: object
+    plane: PlaneUnderTest, feed: Feed, script: Script | None
 ) -> None:
     key = f"X-API-Key: {await plane.key('api-v2')}".encode()
     room = room_of(plane)
-    feed.script = script  # type: ignore[assignment]  # one of the scripts above
+    feed.script = script
 
-    async def one(sent: bytes, end: object) -> None:
+    async def one(sent: bytes, end: End) -> None:
         async with conversation(plane.port) as client:
             await client.send(sent.replace(b"{key}", key))
-            await end(client)  # type: ignore[operator]  # one of the four above
+            await end(client)
 
     ends = (waits_for_the_end, leaves, leaves_with_a_reset, says_no_more)
     await asyncio.gather(*(one(sent, end) for sent in SENT.values() for end in ends))
@@ -206,3 +212,48 @@ async def test_places_are_given_back_when_the_feed_cannot_be_reached(
             await client.send(f"GET /v2/courses HTTP/1.1\r\nHost: x\r\n{key}\r\n\r\n".encode())
             client.reset()
         await until(lambda: room_of(plane).taken == 0)
+
+
+MOVES = st.tuples(
+    st.sampled_from(sorted(SENT)),
+    st.sampled_from((waits_for_the_end, leaves, leaves_with_a_reset, says_no_more)),
+    st.integers(0, 3),
+)
+
+
+@settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck))
+@given(scripts=st.lists(st.sampled_from(SCRIPTS), min_size=1, max_size=8), moves=st.lists(MOVES, max_size=12))
+async def test_places_taken_are_never_more_than_there_are_and_none_stays_taken(
+    scripts: list[Script | None], moves: list[tuple[str, End, int]]
+) -> None:
+    """Whatever clients send and however they leave, whatever the feed does on each of its connections."""
+    with TemporaryDirectory() as directory:
+        async with (
+            running_feed() as feed,
+            running_plane(Path(directory), feed.port, feed=FEED, main=MAIN) as plane,
+        ):
+            key = f"X-API-Key: {await plane.key('api-v2')}".encode()
+            room = room_of(plane)
+            most = 0
+
+            async def behave(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+                nonlocal most
+                most = max(most, room.taken)
+                script = scripts[feed.connections % len(scripts)]
+                if script is not None:
+                    await script(reader, writer)
+                    return
+                while await feed.read_request(reader, writer) is not None:
+                    writer.write(OK)
+
+            async def one(sent: str, end: End, later: int) -> None:
+                await turns(later * 10)
+                async with conversation(plane.port) as client:
+                    with suppress(ConnectionError):
+                        await client.send(SENT[sent].replace(b"{key}", key))
+                        await end(client)
+
+            feed.script = behave
+            await asyncio.gather(*(one(*move) for move in moves))
+            await until(lambda: room.taken == 0)
+            assert most <= LIMIT
