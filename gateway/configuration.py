@@ -8,6 +8,7 @@ from typing import NamedTuple
 import orjson
 
 from gateway.certificates import check_certificates
+from gateway.document.files import Files
 from gateway.document.problem import SettingsError
 from gateway.document.section import read_section
 from gateway.document.yamlfile import Document, Value
@@ -27,17 +28,19 @@ class Configuration(NamedTuple):
 
 
 def load_everything(
-    path: Path, environment: Mapping[str, str], *, certificates: bool = True
+    path: Path, environment: Mapping[str, str], *, certificates: bool = True, files: Files | None = None
 ) -> Configuration:
     """The settings and the compiled routes. Raises SettingsError with every problem of every file at once.
 
-    `certificates` looks into the files of TLS too, which not everybody who asks may read.
+    `certificates` looks into the files of TLS too, which not everybody who asks may read. `files` are those
+    read before; it keeps those that are read now.
     """
-    document, settings = read_settings(path, environment)
+    document, settings = read_settings(path, environment, files)
     if not document.content:
         raise SettingsError(document.problems)
     places = _places(document, settings)
-    table, problems = read_routes(_route_files(document, settings), places, _allowed(document, settings))
+    allowed = _allowed(document, settings)
+    table, problems = read_routes(_route_files(document, settings), places, allowed, files)
     if settings is not None and certificates:
         check_certificates(document, settings)
     if settings is None or table is None or document.problems:

@@ -7,7 +7,7 @@ its parent.
 import asyncio
 import logging
 import socket
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 
 from gateway.messages import (
     LARGEST,
@@ -25,6 +25,7 @@ from gateway.messages import (
     Reloaded,
     ReloadRefused,
     ReopenLogs,
+    Start,
     ToParent,
     decode,
     encode,
@@ -75,11 +76,14 @@ class WorkerLink:
     """The worker's end, as what serves sees it: what the parent asks of it, and what it may say.
 
     `drain_requested` is set when the parent asks, when the worker is told to end by a signal, and when the
-    parent is gone.
+    parent is gone. `files` are the texts of the configuration as the parent last checked them, and `again`
+    says that others have served before.
     """
 
-    def __init__(self, link: Link, number: int = 0) -> None:
-        self.number = number
+    def __init__(self, link: Link, start: Start | None = None) -> None:
+        self.number = start.number if start else 0
+        self.files: Mapping[str, str] = start.files if start else {}
+        self.again = start is not None and start.again
         self.drain_requested = asyncio.Event()
         self._link = link
         self._metrics: Callable[[], Snapshot] = empty
@@ -141,7 +145,8 @@ class WorkerLink:
                 await self._say(Metrics(self._metrics()))
             case AskHealth():
                 await self._say(Health(self._health()))
-            case Reload():
+            case Reload(files=files):
+                self.files = files
                 self._reloading = asyncio.create_task(self._tell_outcome_of_reload())
             case ReopenLogs():
                 self._reopen_logs()

@@ -7,7 +7,7 @@ A frame is a length (4 bytes, big-endian) and a JSON array `[word, {fields}]`.
 """
 
 import struct
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from typing import Final
 
 import orjson
@@ -26,11 +26,17 @@ class LinkError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Start:
-    """The first message: what to serve, and under which number (0, 1, …) the worker is known."""
+    """The first message: what to serve, and under which number (0, 1, …) the worker is known.
+
+    `files` are the texts of the configuration by absolute path, as the parent checked them. `again` says that
+    others have served before, so the worker begins even if the store is away.
+    """
 
     config: str
     number: int
     log_format: str = "text"
+    files: dict[str, str] = field(default_factory=dict, repr=False)
+    again: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +51,9 @@ class AskHealth:
 
 @dataclass(frozen=True, slots=True)
 class Reload:
-    """Read the configuration again and swap it whole; answer with Reloaded or ReloadRefused."""
+    """Swap the configuration whole for these texts; answer with Reloaded or ReloadRefused."""
+
+    files: dict[str, str] = field(default_factory=dict, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,13 +117,20 @@ WORDS: Final[dict[str, type[Message]]] = {
 }
 """Every word of the link; any other is refused."""
 
-SHAPES: Final[dict[object, type]] = {str: str, int: int, Snapshot: dict, WorkerHealth: dict}
+SHAPES: Final[dict[object, type]] = {
+    str: str,
+    int: int,
+    bool: bool,
+    dict[str, str]: dict,
+    Snapshot: dict,
+    WorkerHealth: dict,
+}
 """What JSON makes of each type that a message may have."""
 
 
 def encode(message: Message) -> bytes:
     """The message as a frame. Raises LinkError if it is too long."""
-    told = {field.name: getattr(message, field.name) for field in fields(message)}
+    told = {part.name: getattr(message, part.name) for part in fields(message)}
     body = orjson.dumps([type(message).__name__, told])
     if len(body) > LARGEST:
         raise LinkError(f"a {type(message).__name__} of {len(body)} bytes is longer than the link takes")
@@ -127,7 +142,7 @@ def decode(body: bytes) -> Message:
     try:
         word, told = orjson.loads(body)
         kind = WORDS[word]
-        shape = {field.name: SHAPES[field.type] for field in fields(kind)}
+        shape = {part.name: SHAPES[part.type] for part in fields(kind)}
     except (ValueError, TypeError, KeyError):
         raise LinkError(f"not a message of this link: {body[:40]!r}") from None
     if not isinstance(told, dict) or told.keys() != shape.keys():

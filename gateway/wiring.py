@@ -14,10 +14,11 @@ from gateway.certificates import certificates_of, context_for
 from gateway.configuration import Configuration, config_hash, load_everything
 from gateway.cors import OriginPolicies
 from gateway.deadlines import Deadlines
+from gateway.document.files import Files
 from gateway.document.problem import Problem, SettingsError
 from gateway.domain.exchange import Exchange
 from gateway.domain.feed import Enforcement
-from gateway.domain.ports import KeySource, Observer
+from gateway.domain.ports import KeySource, Observer, StoreUnavailableError
 from gateway.forward.header_rules import CredentialRule, HeaderRules
 from gateway.forward.health import HealthTerms
 from gateway.forward.names import LookUp, Names, system_look_up
@@ -240,9 +241,22 @@ class Worker:
         """How many questions to the store are under way."""
         return self._memory.under_way
 
-    async def reload(self) -> None:
-        """Swap the configuration whole. Raises SettingsError, and then the last good one stays."""
-        configuration = load_everything(self._config, os.environ)
+    async def begin(self, *, patient: bool) -> None:
+        """Follow the store's changes; who is not patient raises StoreUnavailableError in an outage."""
+        try:
+            await self.follower.start()
+        except StoreUnavailableError:
+            if not patient:
+                raise
+            self._memory.lapse()
+
+    async def reload(self, files: Mapping[str, str] | None = None) -> None:
+        """Swap the configuration whole, for these texts or those on the disk, or else raise SettingsError.
+
+        It is read in a thread: no request waits for a large map.
+        """
+        read = Files(files or {})
+        configuration = await asyncio.to_thread(load_everything, self._config, os.environ, files=read)
         _refuse_what_needs_a_restart(self._config, self._plane.settings, configuration.settings)
         before, self._plane = self._plane, self._plane_of(configuration)
         self._hash = config_hash(configuration)
@@ -361,15 +375,16 @@ async def run_worker(config: Path, bound: socket.socket, link: WorkerLink) -> in
 
     Raises SettingsError and StoreUnavailableError when there is nothing to begin with.
     """
-    configuration = load_everything(config, os.environ)
+    configuration = load_everything(config, os.environ, files=Files(link.files))
     settings = configuration.settings
     places = LogPlaces(settings.logs.access, settings.logs.denied)
-    async with open_store(settings.store.url, create=False) as store, open_logs(places) as logs:
+    opened = open_store(settings.store.url, create=False, look=not link.again)
+    async with opened as store, open_logs(places) as logs:
         worker = Worker(config, configuration, store, logs)
-        await worker.follower.start()
+        await worker.begin(patient=link.again)
         link.on_metrics(worker.snapshot)
         link.on_health(worker.health)
-        link.on_reload(worker.reload)
+        link.on_reload(lambda: worker.reload(link.files))
         link.on_reopen_logs(logs.reopen)
         async with _running(
             worker.follower.follow(), worker.last_use.keep_writing(), worker.keep_certificates_fresh()

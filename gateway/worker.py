@@ -30,7 +30,7 @@ Run = Callable[[Path, socket.socket, WorkerLink], Awaitable[int]]
 OPERATORS_FAULTS: Final = (SettingsError, StoreUnavailableError, OSError)
 """What an operator can mend, so that the sentence is enough; anything else is told with its traceback."""
 
-SIGNALS: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+SIGNALS: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR2)
 PR_SET_PDEATHSIG: Final = 1
 DRAIN_AT_MOST: Final = 40.0
 """When a drain has taken that many seconds, what still runs is cut off."""
@@ -55,7 +55,7 @@ async def work(run: Run, listener: socket.socket, link_socket: socket.socket) ->
     if not isinstance(start, Start):
         return 0
     log_to_standard_error(f"worker {start.number}", LogFormat(start.log_format))
-    worker_link = WorkerLink(link, start.number)
+    worker_link = WorkerLink(link, start)
     _heed_signals(worker_link.drain_requested)
     answering = asyncio.create_task(worker_link.serve())
     try:
@@ -89,14 +89,15 @@ async def _run_or_say_why(run: Run, config: Path, listener: socket.socket, link:
 
 
 def _heed_signals(drain_requested: asyncio.Event) -> None:
-    """Drain on SIGTERM and SIGINT; leave SIGHUP to the parent, who shares the terminal with us.
+    """Drain on SIGTERM and SIGINT; leave SIGHUP and SIGUSR2 to the parent, who is in our process group.
 
     The parent starts us with these signals blocked, so that none arrives before we can heed it.
     """
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, drain_requested.set)
-    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    for number in (signal.SIGHUP, signal.SIGUSR2):
+        signal.signal(number, signal.SIG_IGN)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
 
 

@@ -10,6 +10,7 @@ import click
 from gateway.cli import give_up_output
 from gateway.cli.output import fail, show_problems
 from gateway.configuration import load_everything
+from gateway.document.files import Files
 from gateway.document.problem import SettingsError
 from gateway.domain.ports import StoreUnavailableError
 from gateway.observe.process_log import LogFormat, log_to_standard_error
@@ -34,8 +35,9 @@ from gateway.supervisor.supervising import supervise
 def serve(config: Path, *, watch: bool, log_format: str) -> None:
     """Run the gateway; print one `ready` line with both addresses.
 
-    SIGHUP reloads the configuration and reopens the logs. SIGTERM and SIGINT finish what is in flight, 30 s
-    at most; a second one ends at once.
+    SIGHUP reloads the configuration and reopens the logs. SIGUSR2 replaces the workers by fresh ones, one
+    after the other; no request fails for it. SIGTERM and SIGINT finish what is in flight, 30 s at most; a
+    second one ends at once.
     """
     log_to_standard_error("gateway", LogFormat(log_format))
     try:
@@ -59,7 +61,8 @@ async def _serve(config: Path, *, watch: bool, log_format: str) -> int:
 
 def _load(config: Path) -> Plan:
     """Read and check the configuration and its route maps. Raises SettingsError."""
-    return plan_of(config, load_everything(config, os.environ).settings)
+    files = Files()
+    return plan_of(config, load_everything(config, os.environ, files=files).settings, files)
 
 
 def _say_ready(addresses: str) -> None:

@@ -14,6 +14,7 @@ from typing import Final
 
 import yaml
 
+from gateway.document.files import Files
 from gateway.document.problem import Location, Problem, dotted
 
 try:
@@ -87,14 +88,14 @@ class _UnreadableError(Exception):
         self.line, self.message, self.hint = line, message, hint
 
 
-def read_document(path: Path, environment: Mapping[str, str] | None) -> Document:
+def read_document(path: Path, environment: Mapping[str, str] | None, files: Files | None = None) -> Document:
     """Read a file. What is wrong is in `.problems`; then `.content` is what could be read, empty if nothing.
 
-    With `environment` None, `${…}` is text like any other.
+    With `environment` None, `${…}` is text like any other. `files` are those read before.
     """
     document = Document(path, shown(path))
     try:
-        text = _text(path)
+        text = _text(path, files or Files())
         if environment is not None:
             text = VARIABLE.sub(f"${_OPEN}\\1{_CLOSE}", text)
         _Builder(document, environment).build(text)
@@ -111,17 +112,16 @@ def shown(path: Path) -> str:
         return str(path)
 
 
-def _text(path: Path) -> str:
+def _text(path: Path, files: Files) -> str:
     """The file's text, or why there is none."""
     try:
-        if path.exists() and not path.is_file():
-            raise _UnreadableError(None, "is not a file")
-        with path.open("rb") as file:
-            raw = file.read(LARGEST_FILE + 1)
+        raw = files.read(path, LARGEST_FILE + 1)
     except FileNotFoundError:
         raise _UnreadableError(None, "there is no such file") from None
     except (OSError, ValueError) as error:  # ValueError: a path with a null byte
         raise _UnreadableError(None, f"cannot be read: {getattr(error, 'strerror', None) or error}") from None
+    if raw is None:
+        raise _UnreadableError(None, "is not a file")
     if len(raw) > LARGEST_FILE:
         raise _UnreadableError(None, f"is larger than {LARGEST_FILE >> 20} MiB", "is this the right file?")
     try:

@@ -12,6 +12,7 @@ from typing import Annotated, Final
 from pydantic import Field, field_validator
 
 from gateway.document.fields import HostNames, Prefix
+from gateway.document.files import Files
 from gateway.document.problem import Problem, SettingsError, nearest
 from gateway.document.section import Section, read_section, unfit
 from gateway.document.yamlfile import Document, read_document
@@ -75,14 +76,15 @@ def load_routes(files: Sequence[Path], feeds: Sequence[FeedPlace], allowed: froz
 
 
 def read_routes(
-    files: Sequence[Path], feeds: Sequence[FeedPlace], allowed: frozenset[str]
+    files: Sequence[Path], feeds: Sequence[FeedPlace], allowed: frozenset[str], read: Files | None = None
 ) -> tuple[RouteTable | None, list[Problem]]:
     """The compiled table, or None and what is wrong, file by file.
 
     `allowed` holds the relaxed path rules; a template must be a path that these rules let through.
+    `read` are the files that were read before.
     """
     drafts = {place.feed.name: _Draft(place, place.hosts, place.prefix) for place in feeds}
-    readings = [_read_head(file, drafts) for file in files]
+    readings = [_read_head(file, drafts, read) for file in files]
     _name_modules(readings)
     for reading in readings:
         _read_lines(reading, allowed)
@@ -103,9 +105,9 @@ def _finished(draft: _Draft) -> RouteMap:
     return RouteMap(draft.place.feed, draft.hosts, draft.prefix, modules, tuple(draft.routes))
 
 
-def _read_head(file: Path, drafts: Mapping[str, _Draft]) -> _Reading:
+def _read_head(file: Path, drafts: Mapping[str, _Draft], read: Files | None) -> _Reading:
     """Read a file and what it says about its feed."""
-    document = read_document(file, None)
+    document = read_document(file, None, read)
     if not document.content:
         return _Reading(document, None)
     head = read_section(document, RouteFile, document.content)

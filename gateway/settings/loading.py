@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from pathlib import Path
 
+from gateway.document.files import Files
 from gateway.document.problem import SettingsError
 from gateway.document.section import read_section
 from gateway.document.yamlfile import Document, read_document
@@ -18,9 +19,11 @@ def load_settings(path: Path, environment: Mapping[str, str]) -> Settings:
     return settings
 
 
-def read_settings(path: Path, environment: Mapping[str, str]) -> tuple[Document, Settings | None]:
+def read_settings(
+    path: Path, environment: Mapping[str, str], files: Files | None = None
+) -> tuple[Document, Settings | None]:
     """The file as it was read, and its settings unless something is wrong with them."""
-    document = read_document(path, environment)
+    document = read_document(path, environment, files)
     if not document.content:
         return document, None
     base = path.absolute().parent

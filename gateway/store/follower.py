@@ -29,8 +29,12 @@ class Follower:
         """Why the store cannot be followed now, or None."""
 
     async def start(self) -> None:
-        """Begin after the last change there is. Raises StoreUnavailableError."""
-        self.seen = await self._store.latest_change()
+        """Begin after the last change there is. Raises StoreUnavailableError; all changes are news then."""
+        try:
+            self.seen = await self._store.latest_change()
+        except StoreUnavailableError as why:
+            self._missed(str(why))
+            raise
         self._listener.heard(Changes((), self.seen))
 
     async def follow(self) -> None:

@@ -1,13 +1,14 @@
-"""The workers together: started, counted as one, replaced when they end, drained."""
+"""The workers together: started, counted as one, replaced when they end or on demand, drained."""
 
 import asyncio
 import logging
-import socket
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Sequence
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Final
+from socket import socket
+from typing import Any, Final
 
 from gateway.messages import Drain, ReopenLogs, Start
 from gateway.observe.health import WorkerHealth
@@ -18,8 +19,10 @@ READY_WITHIN: Final = 60.0
 """How long a worker may take to start, in seconds."""
 ANSWER_WITHIN: Final = 1.0
 """How long a worker may take to tell its metrics or its health, in seconds."""
-SILENT_AFTER: Final = 10.0
-"""When a worker that tells nothing counts as stuck, in seconds."""
+SILENT_AFTER: Final = 3
+"""After how many silent rounds a worker is reported; a round with a silent worker takes two seconds."""
+STUCK_AFTER: Final = 5
+"""After how many silent rounds a worker counts as stuck, and is ended: rounds, for the machine may sleep."""
 RELOAD_WITHIN: Final = 30.0
 STEADY_AFTER: Final = 5.0
 """A worker that served that long is replaced at once when it ends; others after a pause, in seconds."""
@@ -36,31 +39,42 @@ class CannotStartError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Orders:
-    """What every worker is started with. `module` is run by `python -m` and speaks like `gateway.worker`."""
+    """What every worker is started with. `module` is run by `python -m` and speaks like `gateway.worker`.
+
+    `files` are the texts of the configuration in force: who replaces another serves by those, whatever the
+    disk has at that moment.
+    """
 
     config: Path
     log_format: str = "text"
     module: str = "gateway.worker"
+    files: dict[str, str] = field(default_factory=dict, repr=False)
 
 
 @dataclass(slots=True)
 class Slot:
-    """A place in the crew: its listening socket, which outlives workers, and who holds the place now."""
+    """A place in the crew: its listening socket, which outlives workers, and who holds the place now.
+
+    `manning` is held by who puts a worker into it, `changed` is set when the holder has changed.
+    """
 
     number: int
-    listener: socket.socket
+    listener: socket
     worker: WorkerProcess | None = None
     pause: float = 0.0
     down: str = "starting"
-    keeping: asyncio.Task[None] | None = field(default=None)
+    manning: asyncio.Lock = field(default_factory=asyncio.Lock)
+    changed: asyncio.Event = field(default_factory=asyncio.Event)
 
 
 class Crew:
     """The workers of one gateway."""
 
-    def __init__(self, listeners: Sequence[socket.socket], orders: Orders) -> None:
+    def __init__(self, listeners: Sequence[socket], orders: Orders) -> None:
         self._slots = [Slot(number, listener) for number, listener in enumerate(listeners)]
         self._orders = orders
+        self._alive: set[WorkerProcess] = set()
+        self._tasks: set[asyncio.Task[None]] = set()
         self._ended: Snapshot = empty()
         self._draining = asyncio.Event()
         self.restarts = 0
@@ -68,23 +82,33 @@ class Crew:
     async def start(self) -> None:
         """Start every worker and wait until all are ready. Raises CannotStartError."""
         async with asyncio.TaskGroup() as starting:
-            tasks = [starting.create_task(self._man(slot)) for slot in self._slots]
+            tasks = [starting.create_task(self._man(slot, again=False)) for slot in self._slots]
         failures = {slot.number: task.result() for slot, task in zip(self._slots, tasks, strict=True)}
         for number, why in failures.items():
             if why:
                 raise CannotStartError(f"worker {number} cannot start: {why}")
         for slot in self._slots:
-            slot.keeping = asyncio.create_task(self._keep(slot))
+            self._begin(asyncio.create_task(self._keep(slot)))
 
     async def snapshot(self) -> Snapshot:
         """What all workers counted, those that have ended included."""
-        await asyncio.gather(*(worker.ask_metrics(ANSWER_WITHIN) for worker in self._running()))
-        return merge([self._ended, *(slot.worker.metrics for slot in self._slots if slot.worker)])
+        await _all(worker.ask_metrics(ANSWER_WITHIN) for worker in self._answering())
+        return merge([self._ended, *(worker.metrics for worker in self._alive)])
 
     async def health(self) -> dict[int, WorkerHealth]:
         """What each worker that is ready says of itself, by number."""
-        await asyncio.gather(*(worker.ask_health(ANSWER_WITHIN) for worker in self._running()))
+        await _all(worker.ask_health(ANSWER_WITHIN) for worker in self._running())
         return {worker.number: worker.health for worker in self._running()}
+
+    async def look_after(self) -> None:
+        """Hear every worker once; end those that were silent for too long, so that they are replaced."""
+        answering = self._answering()
+        told = [worker.told_at for worker in answering]
+        await _all(worker.ask_health(ANSWER_WITHIN) for worker in answering)
+        for worker, before in zip(answering, told, strict=True):
+            worker.silences = worker.silences + 1 if worker.told_at == before else 0
+            if worker.silences >= STUCK_AFTER:
+                worker.kill(f"it gave no answer {STUCK_AFTER} times in a row, and was ended")
 
     def why_not_ready(self) -> str | None:
         """Which workers do not serve, and why; None if all do."""
@@ -98,29 +122,46 @@ class Crew:
         """How many workers serve."""
         return len(self._running())
 
-    def pids(self) -> tuple[int, ...]:
-        """The process ids of the workers that serve, in the order of their numbers."""
-        return tuple(worker.pid for worker in self._running())
+    async def reload(self, files: dict[str, str]) -> tuple[str, ...]:
+        """Have every worker swap its configuration; what those said that did not.
 
-    async def reload(self) -> tuple[str, ...]:
-        """Have every worker swap its configuration; what those said that did not."""
-        running = self._running()
-        answers = await asyncio.gather(*(worker.reload(RELOAD_WITHIN) for worker in running))
-        return tuple(
-            f"worker {worker.number}: {why}" for worker, why in zip(running, answers, strict=True) if why
-        )
+        No worker starts meanwhile: it would begin with the texts before, and never hear of these.
+        """
+        async with AsyncExitStack() as nobody_starts:
+            for slot in self._slots:
+                await nobody_starts.enter_async_context(slot.manning)
+            running = self._running()
+            answers = await _all(worker.reload(files, RELOAD_WITHIN) for worker in running)
+            refusals = tuple(
+                f"worker {worker.number}: {why}" for worker, why in zip(running, answers, strict=True) if why
+            )
+            if not refusals:
+                self._orders = replace(self._orders, files=files)
+            return refusals
 
     async def reopen_logs(self) -> None:
         """Have every worker open its log files anew."""
-        await asyncio.gather(*(worker.tell(ReopenLogs()) for worker in self._running()))
+        await _all(worker.tell(ReopenLogs()) for worker in self._answering())
+
+    async def roll(self) -> tuple[str, ...]:
+        """Put a fresh worker into every place, one after the other; why that ended before the last.
+
+        Both accept from the socket of the place until the one before is told to finish what it has; so no
+        connection is refused, and a fresh worker that cannot start takes nobody's place.
+        """
+        for slot in self._slots:
+            if self._draining.is_set():
+                break
+            if why := await self._man(slot, again=True):
+                return (f"worker {slot.number} was not replaced and serves on: {why}",)
+        return ()
 
     async def drain(self, within: float) -> bool:
         """Have every worker finish what is in flight and end; False if some had to be killed."""
         self._draining.set()
         for slot in self._slots:
             slot.listener.close()
-        workers = [slot.worker for slot in self._slots if slot.worker]
-        await asyncio.gather(*(worker.tell(Drain()) for worker in workers))
+        await _all(worker.tell(Drain()) for worker in self._alive)
         if await self._all_ended(within):
             return True
         self.kill()
@@ -130,45 +171,80 @@ class Crew:
     def kill(self) -> None:
         """End every worker at once."""
         self._draining.set()
-        for slot in self._slots:
-            if slot.worker:
-                slot.worker.kill()
+        for worker in self._alive:
+            worker.kill()
 
     async def _all_ended(self, within: float) -> bool:
-        ends = [asyncio.ensure_future(slot.keeping or self._cleared(slot)) for slot in self._slots]
-        _, unfinished = await asyncio.wait(ends, timeout=within)
+        if not self._tasks:
+            return True
+        _, unfinished = await asyncio.wait(self._tasks, timeout=within)
         return not unfinished
 
-    async def _cleared(self, slot: Slot) -> None:
-        """Wait for the end of a worker that nobody keeps yet."""
-        if slot.worker:
-            await slot.worker.end()
+    def _begin(self, task: asyncio.Task[None]) -> None:
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
 
     def _running(self) -> list[WorkerProcess]:
         return [slot.worker for slot in self._slots if slot.worker and slot.worker.ready]
 
-    async def _man(self, slot: Slot) -> str:
-        """Put a worker into a slot and wait until it is ready; why it is not, or nothing."""
+    def _answering(self) -> list[WorkerProcess]:
+        """Who can be asked: those that serve, and those that finish what they have."""
+        return [worker for worker in self._alive if worker.ready]
+
+    async def _man(self, slot: Slot, *, again: bool, vacant: bool = False) -> str:
+        """Put a worker into a slot once it is ready; why there is none, or nothing. Who held it is drained.
+
+        With `vacant`, only if nobody holds it.
+        """
+        async with slot.manning:
+            if vacant and slot.worker is not None:
+                return ""
+            try:
+                worker = await WorkerProcess.start(
+                    self._start(slot, again=again), slot.listener, self._orders.module
+                )
+            except OSError as fault:
+                slot.down = f"the process cannot be started: {fault.strerror or fault}"
+                return slot.down
+            why = await self._until_ready(worker)
+            if why:
+                slot.down = slot.down if slot.worker else why
+                return why
+            before, slot.worker, slot.down = slot.worker, worker, ""
+            slot.changed.set()
+            if before is not None:
+                await before.tell(Drain())
+            return ""
+
+    def _start(self, slot: Slot, *, again: bool) -> Start:
         orders = self._orders
-        start = Start(str(orders.config), slot.number, orders.log_format)
-        try:
-            slot.worker = await WorkerProcess.start(start, slot.listener, orders.module)
-        except OSError as fault:
-            slot.down = f"the process cannot be started: {fault.strerror or fault}"
-            return slot.down
+        return Start(str(orders.config), slot.number, orders.log_format, orders.files, again)
+
+    async def _until_ready(self, worker: WorkerProcess) -> str:
+        self._alive.add(worker)
+        self._begin(asyncio.create_task(self._see_off(worker)))
+        if self._draining.is_set():
+            await worker.tell(Drain())
         try:
             async with asyncio.timeout(READY_WITHIN):
-                slot.down = await slot.worker.failure_to_start()
+                return await worker.failure_to_start()
         except TimeoutError:
-            slot.down = f"it was not ready within {READY_WITHIN:.0f} s"
-            slot.worker.kill()
-        return slot.down
+            why = f"it was not ready within {READY_WITHIN:.0f} s"
+            worker.kill(why)
+            return why
+
+    async def _see_off(self, worker: WorkerProcess) -> None:
+        """Keep what a worker counted when it has ended: sums never go down."""
+        await worker.end()
+        self._alive.discard(worker)
+        self._ended = merge([self._ended, lasting(worker.metrics)])
 
     async def _keep(self, slot: Slot) -> None:
         """Replace the slot's worker whenever it ends, until the crew drains."""
         while not self._draining.is_set():
             started = time.monotonic()
-            await self._until_end(slot)
+            if not await self._fell_vacant(slot):
+                continue
             if self._draining.is_set():
                 return
             slot.pause = _next_pause(slot.pause, time.monotonic() - started)
@@ -176,18 +252,26 @@ class Crew:
             if await self._drains_within(slot.pause):
                 return
             self.restarts += 1
-            if why := await self._man(slot):
+            if why := await self._man(slot, again=True, vacant=True):
                 log.error("worker %d cannot start: %s", slot.number, why)
             else:
                 log.info("worker %d is ready again", slot.number)
 
-    async def _until_end(self, slot: Slot) -> None:
-        """Wait for the end of the slot's worker, and keep what it counted."""
-        if slot.worker is None:
-            return
-        slot.down = await slot.worker.end()
-        self._ended = merge([self._ended, lasting(slot.worker.metrics)])
-        slot.worker = None
+    async def _fell_vacant(self, slot: Slot) -> bool:
+        """Wait for the end of the slot's worker; False if another has taken the slot before."""
+        worker = slot.worker
+        if worker is None:
+            return True
+        slot.changed.clear()
+        changed = asyncio.create_task(slot.changed.wait())
+        try:
+            await asyncio.wait({worker.ended, changed}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            changed.cancel()
+        if slot.worker is not worker:
+            return False
+        slot.worker, slot.down = None, await worker.end()
+        return True
 
     async def _drains_within(self, pause: float) -> bool:
         try:
@@ -197,12 +281,16 @@ class Crew:
             return False
 
 
+async def _all(answers: Iterable[Any]) -> list[Any]:
+    """Every answer, asked for at the same time."""
+    return list(await asyncio.gather(*answers))
+
+
 def _why_down(slot: Slot) -> str:
     worker = slot.worker
     if worker is None or not worker.ready:
         return slot.down or "starting"
-    silent = time.monotonic() - worker.told_at
-    return f"no answer for {silent:.0f} s" if silent > SILENT_AFTER else ""
+    return f"no answer {worker.silences} times in a row" if worker.silences >= SILENT_AFTER else ""
 
 
 def _next_pause(before: float, served: float) -> float:

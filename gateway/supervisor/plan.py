@@ -11,7 +11,8 @@ class Plan:
     """Where to listen, how many workers to run, and what to tell of the configuration.
 
     `files` are what `--watch` watches; `warnings` are sentences about the configuration that stand as long as
-    it is in force. `store` may hold a password: it is compared and never shown.
+    it is in force. `texts` are those files as they were read, by absolute path.
+    `store` may hold a password: it is compared and never shown.
     """
 
     config: Path
@@ -22,6 +23,7 @@ class Plan:
     files: tuple[Path, ...] = ()
     warnings: tuple[str, ...] = ()
     scheme: str = "http"
+    texts: dict[str, str] = field(default_factory=dict, repr=False)
 
     def needs_restart(self, changed: "Plan") -> tuple[str, ...]:
         """The settings that differ in another plan and that only a restart can put in force."""

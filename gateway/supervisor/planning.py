@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from ipaddress import ip_address
 from pathlib import Path
 
+from gateway.document.files import Files
 from gateway.domain.feed import Enforcement
 from gateway.domain.header_policy import Credentials
 from gateway.settings.address import Address
@@ -12,8 +13,8 @@ from gateway.settings.model import FeedSettings, Settings
 from gateway.supervisor.plan import Plan
 
 
-def plan_of(config: Path, settings: Settings) -> Plan:
-    """The plan for a configuration file whose settings are good."""
+def plan_of(config: Path, settings: Settings, files: Files | None = None) -> Plan:
+    """The plan for a configuration file whose settings are good; `files` are those it was read from."""
     return Plan(
         config=config,
         listen=settings.listen,
@@ -22,6 +23,7 @@ def plan_of(config: Path, settings: Settings) -> Plan:
         store=settings.store.url,
         files=(config, *settings.routes),
         scheme="http" if settings.tls.certificate is None else "https",
+        texts=files.texts() if files else {},
         warnings=tuple(warnings_of(settings)),
     )
 

@@ -25,7 +25,7 @@ DRAIN_WITHIN: Final = 30.0
 """How long requests in flight may take to finish, in seconds."""
 FLUSH_WITHIN: Final = 10.0
 """How much longer a worker may take to flush its logs and end, in seconds."""
-COUNT_EVERY: Final = 5.0
+COUNT_EVERY: Final = 1.0
 """How often workers are asked for their counts, so that a crash loses at most so much, in seconds."""
 LOOK_AFTER_EVERY: Final = 1.0
 
@@ -85,7 +85,10 @@ class Supervisor:
         self._stop = asyncio.Event()
         self._at_once = asyncio.Event()
         self._reload_wanted = asyncio.Event()
+        self._roll_wanted = asyncio.Event()
+        self._changing = asyncio.Lock()
         self._reload_findings: tuple[str, ...] = ()
+        self._roll_findings: tuple[str, ...] = ()
 
     async def run(self, say_ready: Callable[[str], None]) -> int:
         """Serve until a signal; the exit status. `say_ready` is called once, when all workers are ready.
@@ -107,6 +110,7 @@ class Supervisor:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._asked_to_stop, signal.Signals(number).name)
         loop.add_signal_handler(signal.SIGHUP, self._reload_wanted.set)
+        loop.add_signal_handler(signal.SIGUSR2, self._roll_wanted.set)
 
     def _asked_to_stop(self, name: str) -> None:
         if self._stop.is_set():
@@ -142,8 +146,13 @@ class Supervisor:
         return True
 
     async def _stand_by(self) -> None:
-        """Reload, watch and count until asked to stop."""
-        duties = [self._reload_when_wanted, self._count_regularly, self._look_after_regularly]
+        """Reload, replace, watch and count until asked to stop."""
+        duties = [
+            self._reload_when_wanted,
+            self._roll_when_wanted,
+            self._count_regularly,
+            self._look_after_regularly,
+        ]
         if self._watch:
             duties.append(self._watch_files)
         tasks = [asyncio.create_task(_for_good(duty)) for duty in duties]
@@ -174,7 +183,7 @@ class Supervisor:
     async def _look_after_regularly(self) -> None:
         while True:
             await asyncio.sleep(LOOK_AFTER_EVERY)
-            await self._crew.health()
+            await self._crew.look_after()
 
     async def _watch_files(self) -> None:
         async for _ in changes(lambda: self._plan.files, self._read):
@@ -186,9 +195,22 @@ class Supervisor:
             await self._reload_wanted.wait()
             self._reload_wanted.clear()
             await self._crew.reopen_logs()
-            self._reload_findings = await self._reload()
+            async with self._changing:
+                self._reload_findings = await self._reload()
             for finding in self._reload_findings:
                 log.warning("%s", finding)
+
+    async def _roll_when_wanted(self) -> None:
+        while True:
+            await self._roll_wanted.wait()
+            self._roll_wanted.clear()
+            log.info("replacing the workers, one after the other")
+            async with self._changing:
+                self._roll_findings = await self._crew.roll()
+            for finding in self._roll_findings:
+                log.warning("%s", finding)
+            if not self._roll_findings:
+                log.info("every worker has been replaced")
 
     async def _reload(self) -> tuple[str, ...]:
         """Check the configuration and have every worker swap it; what an operator must know of that."""
@@ -202,7 +224,7 @@ class Supervisor:
         if fixed := self._plan.needs_restart(plan):
             names = ", ".join(f"`{name}`" for name in fixed)
             return (f"reload refused, {STAYS}: {names} cannot change while the gateway runs; restart it",)
-        if refusals := await self._crew.reload():
+        if refusals := await self._crew.reload(plan.texts):
             return tuple(f"reload refused, {STAYS} there: {refusal}" for refusal in refusals)
         self._plan = plan
         log.info("the configuration was read again and is in force")
@@ -219,7 +241,7 @@ class Supervisor:
         return joined(
             reports,
             {"workers": self._crew.why_not_ready(), "configuration": None},
-            [*self._reload_findings, *self._plan.warnings],
+            [*self._reload_findings, *self._roll_findings, *self._plan.warnings],
         )
 
 
@@ -247,7 +269,7 @@ async def supervise(  # noqa: PLR0913 - what a gateway is made of, each thing on
     `worker_module` is what each worker process runs (`python -m`); it speaks like `gateway.worker`. Raises
     CannotListenError and CannotStartError, each with a sentence for operators.
     """
-    orders = Orders(plan.config, log_format, worker_module)
+    orders = Orders(plan.config, log_format, worker_module, plan.texts)
     supervisor = Supervisor(plan, load, Listening.by(plan), orders, watch=watch)
     for warning in plan.warnings:
         log.warning("%s", warning)

@@ -29,13 +29,16 @@ from gateway.messages import (
 from gateway.observe.health import WorkerHealth, worker_health
 from gateway.observe.snapshot import Snapshot, empty
 
-HEEDED: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+HEEDED: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR2)
 
 log = logging.getLogger("gateway.supervisor")
 
 
 class WorkerProcess:
-    """A worker that was started. `metrics` and `health` are what it last told, `told_at` when (monotonic)."""
+    """A worker that was started. `metrics` and `health` are what it last told, `told_at` when (monotonic).
+
+    `silences` counts the rounds in a row in which it told nothing; `ended` is done when the process is gone.
+    """
 
     def __init__(self, number: int, process: asyncio.subprocess.Process, link: Link) -> None:
         self.number = number
@@ -43,11 +46,13 @@ class WorkerProcess:
         self.health: WorkerHealth = worker_health()
         self.told_at = time.monotonic()
         self.ready = False
+        self.silences = 0
         self._process = process
         self._link = link
         self._failure = ""
         self._asked: list[tuple[tuple[type[Message], ...], asyncio.Future[Message | None]]] = []
         self._listening = asyncio.create_task(self._listen())
+        self.ended = asyncio.create_task(self._end())
 
     @classmethod
     async def start(cls, start: Start, listener: socket.socket, module: str) -> "WorkerProcess":
@@ -77,11 +82,14 @@ class WorkerProcess:
 
     async def end(self) -> str:
         """Wait for the process to end; how it ended, in words."""
+        return await asyncio.shield(self.ended)
+
+    async def _end(self) -> str:
         await self._listening
         status = await self._process.wait()
         self._link.close()
         self.ready = False
-        if status < 0:
+        if status < 0 and not self._failure:
             return f"ended by {_signal_name(-status)}"
         return self._failure or f"ended with status {status}"
 
@@ -98,9 +106,9 @@ class WorkerProcess:
         """Refresh `health`, unless the worker does not answer within that many seconds."""
         await self._ask(AskHealth(), within, Health)
 
-    async def reload(self, within: float) -> str:
+    async def reload(self, files: dict[str, str], within: float) -> str:
         """Have the worker swap its configuration; why it did not, or nothing if it did."""
-        answer = await self._ask(Reload(), within, Reloaded, ReloadRefused)
+        answer = await self._ask(Reload(files), within, Reloaded, ReloadRefused)
         match answer:
             case Reloaded():
                 return ""
@@ -109,8 +117,9 @@ class WorkerProcess:
             case _:
                 return "the worker did not answer"
 
-    def kill(self) -> None:
-        """End the process at once."""
+    def kill(self, why: str = "") -> None:
+        """End the process at once; `why` is then how it ended."""
+        self._failure = self._failure or why
         with suppress(ProcessLookupError):
             self._process.kill()
 

@@ -65,7 +65,7 @@ async def linked() -> AsyncIterator[tuple[Link, Link]]:
 @asynccontextmanager
 async def serving() -> AsyncIterator[tuple[Link, WorkerLink]]:
     async with linked() as (parent, end):
-        worker = WorkerLink(end, 0)
+        worker = WorkerLink(end)
         answering = asyncio.create_task(worker.serve())
         try:
             yield parent, worker

@@ -1,0 +1,116 @@
+"""Reloads, replaced workers and killed ones, each under load: what was sent is answered, and counted."""
+
+import asyncio
+import os
+import signal
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from commands import Commands, ready_commands
+from feeds import Feed
+from gateways import GatewayUnderTest, write_configuration
+from load import Load, load_on
+from operations import counted, feed_beside, readiness, said_by, serving, until
+
+RATE = 120.0
+
+
+@pytest.fixture(scope="module")
+def commands() -> Iterator[Commands]:
+    with ready_commands(Path("nowhere.yaml")) as commands:
+        yield commands
+
+
+@pytest.fixture
+def feed() -> Iterator[Feed]:
+    with feed_beside() as feed:
+        yield feed
+
+
+@asynccontextmanager
+async def under_load(
+    directory: Path, commands: Commands, feed: Feed
+) -> AsyncIterator[tuple[GatewayUnderTest, Load]]:
+    """Two workers that have answered for a while, and whose counts never go down until the end."""
+    run = commands.on(write_configuration(directory, [feed.port], main="workers: 2"))
+    _, key = run.key("api-v2")
+    with serving(run.file) as gateway:
+        async with load_on(gateway.port, key, RATE) as load:
+            over = asyncio.Event()
+            rising = asyncio.create_task(counts_rise(gateway, over))
+            await later(lambda: load.answered > RATE)
+            yield gateway, load
+            over.set()
+            await rising
+        assert load.sent == load.answered + load.refused + load.lost
+        assert "Traceback" not in said_by(gateway)
+
+
+async def counts_rise(gateway: GatewayUnderTest, over: asyncio.Event) -> None:
+    before = 0.0
+    while not over.is_set():
+        now = await asyncio.to_thread(counted, gateway, "gateway_requests_total")
+        assert now >= before
+        before = now
+        await asyncio.sleep(0.1)
+
+
+async def later(holds: Callable[[], Any]) -> None:
+    """Wait for a condition beside the load."""
+    await asyncio.to_thread(until, holds)
+
+
+def workers_of(gateway: GatewayUnderTest) -> set[int]:
+    children = Path(f"/proc/{gateway.process.pid}/task/{gateway.process.pid}/children").read_text()
+    return {int(number) for number in children.split()}
+
+
+@pytest.mark.parametrize("times", [1, 10])
+async def test_a_reload_costs_no_request_and_no_connection(
+    tmp_path: Path, commands: Commands, feed: Feed, times: int
+) -> None:
+    async with under_load(tmp_path, commands, feed) as (gateway, load):
+        workers, text = workers_of(gateway), gateway.file.read_text()
+        for time in range(1, times + 1):
+            gateway.file.write_text(f"{text}cache: {{ttl: {time}s}}\n")
+            gateway.process.send_signal(signal.SIGHUP)
+            await later(lambda time=time: said_by(gateway).count("is in force") == time)
+        sofar = load.answered
+        await later(lambda: load.answered > sofar + RATE / 2)
+        assert workers_of(gateway) == workers
+    assert (load.lost, load.refused, load.cut) == (0, 0, 0)
+
+
+async def test_a_rolling_replacement_of_the_workers_costs_no_request(
+    tmp_path: Path, commands: Commands, feed: Feed
+) -> None:
+    async with under_load(tmp_path, commands, feed) as (gateway, load):
+        workers = workers_of(gateway)
+        gateway.process.send_signal(signal.SIGUSR2)
+        await later(lambda: "every worker has been replaced" in said_by(gateway))
+        await later(lambda: not workers_of(gateway) & workers)
+        assert len(workers_of(gateway)) == 2
+        sofar = load.answered
+        await later(lambda: load.answered > sofar + RATE / 2)
+        assert await asyncio.to_thread(counted, gateway, "gateway_worker_restarts_total") == 0
+    assert (load.lost, load.refused) == (0, 0)
+
+
+async def test_a_worker_killed_under_load_fails_what_was_in_flight_on_it_and_nothing_else(
+    tmp_path: Path, commands: Commands, feed: Feed
+) -> None:
+    async with under_load(tmp_path, commands, feed) as (gateway, load):
+        victim = min(workers_of(gateway))
+        await asyncio.sleep(1.5)  # longer than counts may be late
+        certain, in_flight = load.answered - 1.5 * RATE, load.under_way
+        os.kill(victim, signal.SIGKILL)
+        await later(lambda: counted(gateway, "gateway_worker_restarts_total") == 1)
+        await later(lambda: readiness(gateway)["status"] == "ready")
+        assert await asyncio.to_thread(counted, gateway, "gateway_requests_total") >= certain
+        sofar = load.answered
+        await later(lambda: load.answered > sofar + RATE / 2)
+    assert (load.lost, load.refused) == (0, 0)
+    assert load.cut <= in_flight + RATE / 10
