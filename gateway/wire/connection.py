@@ -13,11 +13,11 @@ from gateway.http1.body import FramingError
 from gateway.http1.head import RequestLine, malformed, parse_request_line
 from gateway.http1.requests import hopeless, misfit, parts_of, stays_open
 from gateway.pipeline import Introduction
-from gateway.wire.ending import ASK_AGAIN_AFTER, ask_whether_there, end_with_reset, has_left
+from gateway.wire.ending import ASK_AGAIN_AFTER, LINGER, ask_whether_there, end_with_reset, has_left
 from gateway.wire.peer import Peer
 from gateway.wire.records import record_unread
 from gateway.wire.turn import Turn
-from gateway.wire.upload import Hold, Upload
+from gateway.wire.upload import CONTINUE, Hold, Upload
 
 if TYPE_CHECKING:
     from gateway.wire.listener import Listener
@@ -27,11 +27,6 @@ log = logging.getLogger(__name__)
 WRITE_BUFFER: Final = 64 * 1024
 MOST_WAITING: Final = 64 * 1024
 """Bytes kept of what a client sends ahead of its turn, before it is held."""
-
-LINGER: Final = 2.0
-"""Seconds in which a client may still read its last answer, while what it sends is thrown away."""
-
-CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
 class ClientConnection(asyncio.Protocol):

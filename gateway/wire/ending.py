@@ -12,6 +12,9 @@ if TYPE_CHECKING:
 RESET: Final = struct.pack("ii", 1, 0)
 """The SO_LINGER that makes closing a reset."""
 
+LINGER: Final = 2.0
+"""Seconds in which a client may still read its last answer, while what it sends is thrown away."""
+
 STILL_THERE: Final = b"HTTP/1.1 102 Processing\r\n\r\n"
 """What is said to a client that has stopped sending: one that waits passes over it (RFC 9110 §15.2), and the
 system of one that has left answers it with a reset."""

@@ -11,8 +11,9 @@ from gateway.domain.verdict import Reason, Refusal
 from gateway.forward.forwarded import is_trusted
 from gateway.tls.session import TlsSession
 from gateway.tls.watch import CertificateWatch
-from gateway.wire.connection import LINGER, ClientConnection
+from gateway.wire.connection import ClientConnection
 from gateway.wire.crowd import Crowd, client_of
+from gateway.wire.ending import LINGER
 from gateway.wire.peer import address_of
 from gateway.wire.proxy_protocol import MalformedError, read_header
 from gateway.wire.records import record_unread
