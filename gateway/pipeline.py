@@ -214,11 +214,10 @@ class Pipeline:
     async def _learn_then_answer(
         self, asked: Asked, place: Target | Unmapped, credential: Credential
     ) -> None:
-        who: Principal | Refusal
         try:
             who = await self._identity.learn(credential)
+            if not asked.over:
+                self._answer(asked, place, who)
         except Exception:
-            log.exception("a credential could not be looked up; the request is refused")
-            who = Refusal(Reason.STORE_UNAVAILABLE)
-        if not asked.over:
-            self._answer(asked, place, who)
+            log.exception("a request is refused, because the gateway failed on it")
+            asked.refuse(Refusal(Reason.STORE_UNAVAILABLE))

@@ -198,19 +198,20 @@ def _origins(settings: Settings) -> OriginPolicies:
 class Worker:
     """One data-plane process: the plane in force, and what outlives a reload."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what a worker is made of, each thing once
         self,
         config: Path,
         configuration: Configuration,
         store: Store,
         logs: Logs,
         look_up: LookUp = system_look_up,
+        changes: Store | None = None,
     ) -> None:
         self._look_up = look_up
         self.last_use = LastUse(store)
         settings = configuration.settings
         self._memory = Memory(settings.cache.principals, settings.store.stale_for)
-        self.follower = Follower(store, self._memory)
+        self.follower = Follower(changes or store, self._memory)
         self._config = config
         self._keys: KeySource = store
         self._logs = logs
@@ -235,11 +236,6 @@ class Worker:
         self._deadlines.start()
         self._plane.begin()
         await self._listener.listen(bound)
-
-    @property
-    def lookups(self) -> int:
-        """How many questions to the store are under way."""
-        return self._memory.under_way
 
     async def begin(self, *, patient: bool) -> None:
         """Follow the store's changes; who is not patient raises StoreUnavailableError in an outage."""
@@ -378,9 +374,13 @@ async def run_worker(config: Path, bound: socket.socket, link: WorkerLink) -> in
     configuration = load_everything(config, os.environ, files=Files(link.files))
     settings = configuration.settings
     places = LogPlaces(settings.logs.access, settings.logs.denied)
-    opened = open_store(settings.store.url, create=False, look=not link.again)
-    async with opened as store, open_logs(places) as logs:
-        worker = Worker(config, configuration, store, logs)
+    url, look = settings.store.url, not link.again
+    async with (
+        open_store(url, create=False, look=look) as store,
+        open_store(url, create=False, look=look) as changes,  # look-ups keep no revocation waiting
+        open_logs(places) as logs,
+    ):
+        worker = Worker(config, configuration, store, logs, changes=changes)
         await worker.begin(patient=link.again)
         link.on_metrics(worker.snapshot)
         link.on_health(worker.health)

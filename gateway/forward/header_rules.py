@@ -34,9 +34,24 @@ ONLY_OURS: Final = (b"x-gateway-", b"x-forwarded-")
 """Name prefixes that a client cannot use: a feed trusts what they say."""
 
 ONLY_OURS_WHOLE: Final = frozenset(
-    {b"forwarded", b"x-real-ip", b"x-request-id", b"x-original-url", b"x-rewrite-url", b"x-original-uri"}
+    {
+        b"forwarded",
+        b"x-request-id",
+        b"x-real-ip",
+        b"x-client-ip",
+        b"x-cluster-client-ip",
+        b"true-client-ip",
+        b"cf-connecting-ip",
+        b"x-original-url",
+        b"x-original-uri",
+        b"x-rewrite-url",
+        b"x-original-method",
+        b"x-original-host",
+        b"x-host",
+        b"x-http-host-override",
+    }
 )
-"""Names likewise; the last three make some servers act on another path than the one that was judged."""
+"""Names likewise: who calls, and what makes some servers act on another path, method or host than judged."""
 
 METHOD_OVERRIDES: Final = frozenset({b"x-http-method-override", b"x-http-method", b"x-method-override"})
 
@@ -126,6 +141,12 @@ def identity_lines(principal: Principal) -> bytes:
     names = ",".join(scope.name for scope in principal.scopes)
     lines.append(b"X-Gateway-Scopes: %b\r\n" % names.encode("ascii"))
     return b"".join(lines)
+
+
+def pair_lines(module: str | None, action: str | None) -> bytes:
+    """What a feed is told of the request: `X-Gateway-Module`, `-Action`."""
+    lines = "" if module is None else f"X-Gateway-Module: {module}\r\n"
+    return (lines if action is None else f"{lines}X-Gateway-Action: {action}\r\n").encode("ascii")
 
 
 def refused_fields(

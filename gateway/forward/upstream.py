@@ -13,7 +13,7 @@ from gateway.domain.permit import Permit
 from gateway.domain.verdict import Reason
 from gateway.forward.client_side import ClientSide
 from gateway.forward.connection import TLS_BROKE, AnswerHeads, Home, UpstreamConnection
-from gateway.forward.header_rules import HeaderRules
+from gateway.forward.header_rules import HeaderRules, pair_lines
 from gateway.forward.health import HealthChecks, HealthTerms
 from gateway.forward.names import Names
 from gateway.forward.places import HandshakeError, Place
@@ -31,6 +31,9 @@ FRESH: Final = 2.0
 MOST_RESTING: Final = 1024
 EJECTION: Final = 10.0
 """Seconds for which an address that failed is passed over while others are left."""
+
+TRIAL: Final = 1.0
+"""Seconds between two requests to an address that comes back, until it has answered one whole."""
 
 FAILURES: Final = 3
 """How many failures in a row put an address aside."""
@@ -109,8 +112,13 @@ class Address:
 
     @property
     def name(self) -> str:
-        """What operators call it, and what its Host is."""
+        """What operators call it in particular."""
         return self.place.name
+
+    @property
+    def label(self) -> str:
+        """What metrics call it: as it was configured, whatever addresses a host name has today."""
+        return self.place.name if self.place.path else self.place.authority
 
     @property
     def authority(self) -> str:
@@ -133,10 +141,13 @@ class Address:
         self.shunned_until = 0.0
 
     def passed_over(self, now: float) -> bool:
-        """Whether others go first: it failed lately, or comes back and has not answered its first request."""
-        if self.failures < FAILURES:
-            return False
-        return self.shunned_until > now or self.outstanding > 0
+        """Whether others go first: it failed lately, or was tried a moment ago and has not answered yet."""
+        return self.failures >= FAILURES and self.shunned_until > now
+
+    def tried(self, now: float) -> None:
+        """It is given a request. After failures it is given no other for a moment, until it has answered one."""
+        if self.failures >= FAILURES:
+            self.shunned_until = now + TRIAL
 
     def take(self, now: float, *, idempotent: bool) -> UpstreamConnection | None:
         """The connection that rested least, if there is one fit for the request."""
@@ -241,7 +252,14 @@ class FeedUpstream:
         """Send a request on a new connection, to the first address that lets us connect."""
         task = asyncio.get_running_loop().create_task(self._connect_for(client, request, first))
         self._connecting.add(task)
-        task.add_done_callback(self._connecting.discard)
+        task.add_done_callback(lambda ended: self._connected(client, ended))
+
+    def _connected(self, client: ClientSide, ended: asyncio.Task[None]) -> None:
+        """Leave nobody waiting for a connection whose making broke."""
+        self._connecting.discard(ended)
+        if not ended.cancelled() and (broken := ended.exception()) is not None:
+            log.error("feed %s: the gateway failed while it connected", self._feed, exc_info=broken)
+            client.failed(Reason.UPSTREAM_UNREACHABLE, "The feed could not be reached.")
 
     def _given_room(self, client: ClientSide, room: Room) -> bool:
         """Whether the feed has room for one more request; if not, the client is told so."""
@@ -259,9 +277,13 @@ class FeedUpstream:
             self._checks.attend(self._addresses)
 
     def state(self) -> Mapping[str, bool]:
-        """Each address by name, and whether it is in use: neither down nor aside for failures."""
+        """Each upstream as it is configured, and whether all it means is in use: none down, none passed over."""
         now = monotonic()
-        return {one.name: not (one.down or one.shunned_until > now) for one in self._addresses}
+        state: dict[str, bool] = {}
+        for one in self._addresses:
+            in_use = not (one.down or one.passed_over(now))
+            state[one.label] = in_use and state.get(one.label, True)
+        return state
 
     def troubles(self) -> Iterable[str]:
         """What operators should know of the addresses, a sentence each."""
@@ -271,7 +293,7 @@ class FeedUpstream:
                 yield f"feed {self._feed}: {address.name} does not pass its health checks."
             elif address.unproven:
                 yield f"feed {self._feed}: {address.name} did not prove itself: {address.unproven}."
-            elif address.shunned_until > now:
+            elif address.passed_over(now):
                 yield f"feed {self._feed}: {address.name} failed several requests in a row."
         for watch in self._watches:
             if watch.trouble is not None:
@@ -346,6 +368,7 @@ class FeedUpstream:
             return addresses[0]
         best = self._in_order(now)[0]
         best.chosen = max(address.chosen for address in addresses) + 1
+        best.tried(now)
         return best
 
     def _in_order(self, now: float) -> list[Address]:
@@ -369,7 +392,7 @@ class FeedUpstream:
             client.prepared[key] = section
         pair = self._pair_lines.get((module, action))
         if pair is None:
-            pair = self._pair_lines[module, action] = _pair_lines(module, action)
+            pair = self._pair_lines[module, action] = pair_lines(module, action)
         return b"".join(
             (
                 client.method.encode("ascii"),
@@ -385,9 +408,3 @@ class FeedUpstream:
                 b"\r\n\r\n",
             )
         )
-
-
-def _pair_lines(module: str | None, action: str | None) -> bytes:
-    """What a feed is told of the request: `X-Gateway-Module`, `-Action`."""
-    lines = "" if module is None else f"X-Gateway-Module: {module}\r\n"
-    return (lines if action is None else f"{lines}X-Gateway-Action: {action}\r\n").encode("ascii")

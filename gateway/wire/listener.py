@@ -23,7 +23,9 @@ BACKLOG: Final = 4096
 """Connections that may wait to be accepted; the kernel has its own bound (`net.core.somaxconn`)."""
 
 MOST_REMEMBERED: Final = 4096
-"""Header sections remembered: at most 4096 of at most 2 KiB."""
+MOST_BYTES_REMEMBERED: Final = 1024 * 1024
+"""Header sections remembered: at most 4096, of at most 2 KiB each and 1 MiB together. What is read from one
+takes up to ten times its bytes."""
 
 CROWDED: Final = Refusal(Reason.OVERLOADED, "Too many connections are open; try again shortly.")
 CROWDED_BY_ONE: Final = Refusal(
@@ -71,6 +73,7 @@ class Listener:
         self.draining = False
         self._server: asyncio.Server | None = None
         self._introductions: dict[bytes, Introduction] = {}
+        self._remembered = 0
         self._emptied = asyncio.Event()
         self._crowd = Crowd()
         self._entrance = Entrance(self)
@@ -88,6 +91,7 @@ class Listener:
         """Judge by another configuration from the next request on; what was read before is forgotten."""
         self._take(terms)
         self._introductions = {}
+        self._remembered = 0
 
     def introduction(self, section: bytes) -> Introduction | Refusal:
         """A header section, read once for all requests that repeat it byte for byte."""
@@ -99,8 +103,10 @@ class Listener:
             return read
         introduction = self.pipeline.introduce(read)
         if len(section) <= LONGEST_REMEMBERED:
-            if len(self._introductions) >= MOST_REMEMBERED:
+            self._remembered += len(section)
+            if len(self._introductions) >= MOST_REMEMBERED or self._remembered > MOST_BYTES_REMEMBERED:
                 self._introductions.clear()
+                self._remembered = len(section)
             self._introductions[section] = introduction
         return introduction
 
