@@ -335,7 +335,7 @@ class Worker:
             upstream_healthy=lambda: {
                 (name, address): well
                 for name, upstream in self._plane.upstreams.items()
-                for address, well in upstream.state().items()
+                for address, well in upstream.healthy().items()
             },
             log_dropped=lambda: self._logs.dropped,
         )
