@@ -145,7 +145,7 @@ class Address:
         return self.failures >= FAILURES and self.shunned_until > now
 
     def tried(self, now: float) -> None:
-        """It is given a request. After failures it is given no other for a moment, until it has answered one."""
+        """It is given a request; after failures no other for a moment, until it has answered one."""
         if self.failures >= FAILURES:
             self.shunned_until = now + TRIAL
 
@@ -277,13 +277,16 @@ class FeedUpstream:
             self._checks.attend(self._addresses)
 
     def state(self) -> Mapping[str, bool]:
-        """Each upstream as it is configured, and whether all it means is in use: none down, none passed over."""
+        """Each address by name, and whether it is in use: neither down nor passed over for failures."""
         now = monotonic()
-        state: dict[str, bool] = {}
+        return {one.name: not (one.down or one.passed_over(now)) for one in self._addresses}
+
+    def healthy(self) -> Mapping[str, bool]:
+        """Each upstream as it is configured, and whether all addresses that it means are in use."""
+        state, healthy = self.state(), dict[str, bool]()
         for one in self._addresses:
-            in_use = not (one.down or one.passed_over(now))
-            state[one.label] = in_use and state.get(one.label, True)
-        return state
+            healthy[one.label] = state[one.name] and healthy.get(one.label, True)
+        return healthy
 
     def troubles(self) -> Iterable[str]:
         """What operators should know of the addresses, a sentence each."""

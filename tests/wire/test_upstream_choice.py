@@ -34,6 +34,11 @@ async def plane(tmp_path: Path, feeds: list[Feed]) -> AsyncIterator[PlaneUnderTe
         yield plane
 
 
+def well_known(plane: PlaneUnderTest) -> list[float]:
+    """What `gateway_upstream_healthy` says of each address, in order."""
+    return [value for _, value in plane.counted("gateway_upstream_healthy")]
+
+
 class Slow:
     """Feeds that answer only when told to; counts what waits at each."""
 
@@ -122,6 +127,47 @@ async def test_an_address_that_breaks_is_passed_over_after_three_failures_and_co
                 assert (await ask(plane.port, "GET", PATH, f"X-API-Key: {key}")).status == 200
                 await asyncio.sleep(0.1)
         assert len(well.requests) - before > 50
+
+
+@pytest.mark.slow
+async def test_an_address_that_comes_back_is_tried_by_one_request_before_it_gets_its_share(
+    tmp_path: Path, feeds: list[Feed]
+) -> None:
+    ailing, well, _ = feeds
+    asked, go_on = 0, asyncio.Event()
+
+    async def closes(reader: asyncio.StreamReader, _writer: asyncio.StreamWriter) -> None:
+        await read_head(reader)
+
+    async def takes_its_time(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal asked
+        while True:
+            await read_head(reader)
+            asked += 1
+            await go_on.wait()
+            writer.write(named("0"))
+
+    ailing.script = closes
+    async with running_plane(tmp_path, ailing.port, well.port) as plane:
+        key = f"X-API-Key: {await plane.key('api-v2')}"
+        while faults(plane)["reset"] < 3:
+            await ask(plane.port, "GET", PATH, key)
+        assert well_known(plane) == [0, 1]
+        ailing.script = takes_its_time
+        asking: list[asyncio.Task[Answered]] = []
+        async with asyncio.timeout(14):  # it is passed over for ten seconds
+            while not asked:
+                asking.append(asyncio.create_task(ask(plane.port, "GET", PATH, key)))
+                await asyncio.sleep(0.1)
+        burst = [asyncio.create_task(ask(plane.port, "GET", PATH, key)) for _ in range(20)]
+        assert {answer.body for answer in await asyncio.gather(*burst)} == {b"1"}
+        assert asked == 1
+        go_on.set()
+        assert b"0" in {answer.body for answer in await asyncio.gather(*asking)}
+        assert well_known(plane) == [1, 1]
+        burst = [asyncio.create_task(ask(plane.port, "GET", PATH, key)) for _ in range(20)]
+        said = [answer.body for answer in await asyncio.gather(*burst)]
+        assert 5 <= said.count(b"0") <= 15
 
 
 async def test_a_feed_that_closes_after_each_answer_collects_no_failures_over_time(
