@@ -131,8 +131,9 @@ async def running_plane(
     configuration = load_everything(file, os.environ)
     settings = configuration.settings
     places = LogPlaces(settings.logs.access, settings.logs.denied)
-    async with open_store(settings.store.url) as store, open_logs(places) as logs:
-        worker = Worker(file, configuration, store, logs, look_up)
+    url = settings.store.url
+    async with open_store(url) as store, open_store(url) as changes, open_logs(places) as logs:
+        worker = Worker(file, configuration, store, logs, look_up, changes)
         await worker.follower.start()
         bound = socket.create_server(("127.0.0.1", 0), backlog=1024)
         following = asyncio.create_task(worker.follower.follow())
@@ -185,7 +186,7 @@ def run_cli(file: Path, *arguments: str, stdin: str | None = None) -> subprocess
     return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False, input=stdin)
 
 
-READY = re.compile(r"ready: gateway http://127\.0\.0\.1:(\d+), admin http://127\.0\.0\.1:(\d+)")
+READY = re.compile(r"ready: gateway https?://127\.0\.0\.1:(\d+), admin http://127\.0\.0\.1:(\d+)")
 
 
 @contextmanager
