@@ -227,7 +227,7 @@ class ClientConnection(asyncio.Protocol):
         if section.chunked or section.length:
             upload = Upload(self, section)
             try:
-                self.waiting = upload.begin(self.waiting)
+                self.waiting = upload.begin(self.waiting, last=self._half_closed)
             except FramingError as broken:
                 self._refuse_unread(malformed(f"The body is malformed: {broken}."), line)
                 return

@@ -5,7 +5,7 @@ from math import inf
 from time import monotonic
 from typing import TYPE_CHECKING, Final
 
-from gateway.http1.body import Body, ChunkedBody, LengthBody
+from gateway.http1.body import Body, ChunkedBody, FramingError, LengthBody
 from gateway.http1.head import Section
 
 if TYPE_CHECKING:
@@ -50,15 +50,17 @@ class Upload:
         reader = self._reader
         return reader.done or (isinstance(reader, LengthBody) and reader.left <= MOST_SKIPPED)
 
-    def begin(self, data: bytes) -> bytes:
+    def begin(self, data: bytes, *, last: bool) -> bytes:
         """Read what came with the head: nothing is sent of a request broken that early. What is not of it.
 
-        Raises FramingError.
+        `last` says that no more will come. Raises FramingError.
         """
-        if not data:
-            return data
-        self._early, taken = self._reader.feed(data)
-        return data[taken:]
+        if data:
+            self._early, taken = self._reader.feed(data)
+            data = data[taken:]
+        if last and not self.complete:
+            raise FramingError("it ended before its end")
+        return data
 
     def read(self, data: bytes) -> tuple[bytes, int]:
         """The content among `data`, and how many bytes of it belong to this body. Raises FramingError."""
