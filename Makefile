@@ -4,7 +4,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup run test fmt lint types imports cover bench profile lock ci clean
+.PHONY: help setup run test fmt lint types imports cover fuzz attack slow soak bench profile lock ci clean
 
 PYTHON ?= $(firstword $(foreach name,python3.11 python3.12 python3.13 python3,$(shell command -v $(name))))
 VENV := .venv
@@ -55,6 +55,16 @@ imports: setup ## Who may import whom
 cover: setup ## Every test, with branch coverage of all processes; the pages go to htmlcov/
 	$(BIN)/coverage erase
 	$(BIN)/python -m pytest -n auto --cov --cov-branch --cov-report=term --cov-report=html $(ARGS)
+
+fuzz: setup ## Damaged requests and answers, beside a second parser; minutes
+	SCOPEGATE_FUZZ_EXAMPLES=$(or $(EXAMPLES),400) $(BIN)/python -m pytest tests/fuzz --timeout 1200 $(ARGS)
+
+attack: setup ## What attacks cost the gateway, as multiples of what they cost the attacker
+	SCOPEGATE_ATTACK_SECONDS=1 SCOPEGATE_ATTACK_ROWS=20 \
+	  $(BIN)/python -m pytest tests/attack --capture no --timeout 1200 $(ARGS)
+
+soak: setup ## A million requests of mixed kinds, broken ones among them; minutes. ARGS="--requests N"
+	$(BIN)/python tests/soak/run.py $(ARGS)
 
 bench: setup ## The gateway beside its peers; options in ARGS
 	$(BIN)/python bench/run.py $(ARGS)
