@@ -17,7 +17,7 @@ from gateway.wire.ending import ASK_AGAIN_AFTER, LINGER, ask_whether_there, end_
 from gateway.wire.peer import Peer
 from gateway.wire.records import record_unread
 from gateway.wire.turn import Turn
-from gateway.wire.upload import CONTINUE, Hold, Upload
+from gateway.wire.upload import CONTINUE, MOST_WAITING, Hold, Upload
 
 if TYPE_CHECKING:
     from gateway.wire.listener import Listener
@@ -25,8 +25,6 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 WRITE_BUFFER: Final = 64 * 1024
-MOST_WAITING: Final = 64 * 1024
-"""Bytes kept of what a client sends ahead of its turn, before it is held."""
 
 
 class ClientConnection(asyncio.Protocol):

@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 MOST_SKIPPED: Final = 64 * 1024
 """The largest rest of a body that is thrown away so that the connection can be used on."""
 
+MOST_WAITING: Final = 64 * 1024
+"""Bytes kept of what a client sends ahead of its turn, before it is held."""
+
 CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 CONTINUE_AFTER: Final = 1.0
 """Seconds after which a client waiting for 100 Continue is told so, if the feed has said nothing."""
