@@ -17,7 +17,7 @@ DATA_PLANE = ("domain", "http1", "identity", "routing", "decision", "forward", "
 IN_THE_PATH = [
     file
     for file in FILES
-    if file.relative_to(ROOT).parts[0] in (*DATA_PLANE, "pipeline.py", "deadlines.py", "wiring.py")
+    if file.relative_to(ROOT).parts[0] in (*DATA_PLANE, "pipeline.py", "cors.py", "deadlines.py", "wiring.py")
 ]
 LONGEST_FILE = 400
 
