@@ -11,7 +11,8 @@ from gateway.domain.permit import Permit
 from gateway.domain.target import Target
 
 if TYPE_CHECKING:
-    from gateway.control.explain import Trace, Way
+    from gateway.control.explain import Trace
+    from gateway.control.way import Way
 
 
 @click.command()
@@ -28,7 +29,7 @@ def explain(  # noqa: PLR0913 - an argument an option
     from gateway.control.explain import Question, explain_key  # noqa: PLC0415 - `--help` needs no store
 
     url, routes, relaxed = session.store_and_routes_of(config)
-    question = Question(method.upper(), path.partition("?")[0], host)
+    question = Question(method, session.path_of(path), host)
     trace = session.in_store(url, lambda store: explain_key(store, routes, relaxed, key_id, question))
     if as_json:
         show_json(described(trace))
@@ -56,7 +57,7 @@ def described(trace: "Trace") -> dict[str, Any]:
         "route": None if route is None else route.template,
         "where": None if route is None else route.where,
         "public": route is not None and route.public,
-        "module": None if target is None else target.module,
+        "module": trace.module,
         "action": action,
         "key": {
             "id": record.id,
@@ -98,6 +99,7 @@ def _change(way: "Way") -> dict[str, object]:
         "commands": way.commands,
         "pairs_gained": way.gained,
         "pairs_lost": way.lost,
+        "also": way.also,
         "shared": way.shared,
     }
 
@@ -130,7 +132,7 @@ def _tell(trace: "Trace") -> None:
     for number, way in enumerate(trace.ways):
         say("")
         say("Smallest change that flips it:" if number == 0 else "Or:")
-        for line in (*way.sentences, *way.shared):
+        for line in (*way.sentences, *way.also, *way.shared):
             say(f"  {line}")
         for command in way.commands:
             say(f"    {command}")

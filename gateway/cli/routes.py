@@ -16,6 +16,7 @@ from gateway.cli.output import (
     show_problems,
     show_table,
 )
+from gateway.cli.session import path_of
 from gateway.configuration import Configuration, load_everything
 from gateway.document.problem import SettingsError
 from gateway.domain.target import Target, Unmapped
@@ -41,9 +42,9 @@ def list_routes(config: Path, *, feed_name: str | None, module_name: str | None,
     """Print every route with its module and actions."""
     _, table = _configuration(config)
     if feed_name is not None and feed_name not in table.feeds:
-        fail(f"there is no feed {feed_name}", f"feeds: {', '.join(sorted(table.feeds))}")
+        fail(f"There is no feed {feed_name!r}.", f"feeds: {', '.join(sorted(table.feeds))}")
     if module_name is not None and module_name not in table.modules.bits:
-        fail(f"there is no module {module_name}", f"modules: {', '.join(sorted(table.modules.bits))}")
+        fail(f"There is no module {module_name!r}.", f"modules: {', '.join(sorted(table.modules.bits))}")
     listed = [
         route
         for route in table.routes
@@ -64,15 +65,16 @@ def list_routes(config: Path, *, feed_name: str | None, module_name: str | None,
 def match_route(config: Path, *, method: str, path: str, host: str, as_json: bool) -> None:
     """Print what METHOD PATH is mapped to, or why it is refused. A query in PATH is left out."""
     settings, table = _configuration(config)
-    method = method.upper()
-    before, fragment, _ = path.encode("utf-8", "surrogateescape").partition(b"#")
-    canonical = canonical_path(before.partition(b"?")[0] + fragment, frozenset(settings.paths.allow))
+    raw = path_of(path).encode("utf-8", "surrogateescape")
+    canonical = canonical_path(raw, frozenset(settings.paths.allow))
     if isinstance(canonical, Refusal):
         answer = _refused(canonical)
     else:
         placed = table.place(method, host.encode("utf-8", "surrogateescape"), canonical)
         answer = _mapped(placed) if isinstance(placed, Target) else _unmapped(placed)
         answer = {"path": canonical.decode(), **answer}
+        if isinstance(placed, Unmapped) and method.upper() in placed.allow:
+            answer["hint"] = f"method names are case-sensitive (RFC 9110 §9.1); {method.upper()} is mapped"
     answer = {"method": method, **answer}
     if as_json:
         show_json(answer)

@@ -77,6 +77,12 @@ def answered(work: Callable[[], Awaitable[T]]) -> T:
         fail(str(error))
 
 
+def path_of(target: str) -> str:
+    """The path of a request target as it is judged: without its query, but never without its fragment."""
+    before, fragment, _ = target.partition("#")
+    return before.partition("?")[0] + fragment
+
+
 def moment(seconds: float | None) -> str | None:
     """A time as programs and people read it (RFC 3339, UTC, whole seconds); None stays None."""
     if seconds is None:

@@ -1,14 +1,15 @@
 """Why a verdict is what it is, and the smallest change of scopes that flips it.
 
 Pure: votes and candidates from values alone. A candidate is only told after the principal's scopes, changed
-so, were compiled again and gave the other answer; the evaluator is the one that every request meets.
+so, were compiled again and gave the other answer; the evaluator is the one that every request meets. What
+takes a pair away never gives another one, and what gives one is neither a deny scope nor full access.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from itertools import count
-from typing import Final
+from typing import Final, Self
 
 from gateway.domain.action import Action
 from gateway.domain.principal import Principal
@@ -18,6 +19,9 @@ from gateway.domain.target import Target
 
 MOST_STEPS: Final = 2
 """How many edits are combined before every denial is answered one by one."""
+
+LONGEST_STEM: Final = 55
+"""Characters of a scope's name that leave room for the ending of a copy's."""
 
 WIDEST_SEARCH: Final = 60
 """With more candidates than this, pairs are not tried out; the answer one by one is found at once."""
@@ -35,10 +39,12 @@ class EditKind(StrEnum):
     UNASSIGN = "unassign"
     """Take a scope from the principal."""
     CLONE = "clone"
-    """Give the principal an edited copy of a locked scope in its place."""
+    """Give the principal an edited copy of a scope in its place, one that is locked or that others have."""
     CREATE = "create"
     """Give the principal a new scope for just this."""
 
+
+_DANGER: Final = (Action.DELETE, Action.UPDATE, Action.CREATE, Action.READ)
 
 _ORDER: Final = {kind: place for place, kind in enumerate(EditKind)}
 
@@ -64,15 +70,54 @@ class Edit:
 
 
 @dataclass(frozen=True, slots=True)
-class Remedy:
-    """Steps that flip the verdict together, and how many pairs the principal gains and loses by them.
+class Pairs:
+    """Some pairs of an action and a module, as a mask for each action.
 
-    A pair is an action and a module; "every module of later" counts as one module.
+    "Every module of later" counts as one module, whose bit is the one past the last.
+    """
+
+    masks: tuple[int, ...]
+    index: ModuleIndex
+
+    @classmethod
+    def between(cls, less: Rights, more: Rights, index: ModuleIndex) -> Self:
+        """Those that one has and the other has not."""
+        universe = ~(-2 << len(index.bits))
+        granted = zip(less.granted, more.granted, strict=True)
+        return cls(tuple(there & ~here & universe for here, there in granted), index)
+
+    def __len__(self) -> int:
+        return sum(mask.bit_count() for mask in self.masks)
+
+    def but(self, action: Action, module: str) -> "Pairs":
+        """All the others."""
+        masks = list(self.masks)
+        masks[action] &= ~(1 << self.index.bits[module])
+        return Pairs(tuple(masks), self.index)
+
+    def named(self) -> Iterator[tuple[Action, str]]:
+        """Those of modules that have a name, what does most harm first."""
+        for action in _DANGER:
+            for module, bit in self.index.bits.items():
+                if self.masks[action] >> bit & 1:
+                    yield action, module
+
+    def of_later(self) -> list[Action]:
+        """What may be done to every module of later, what does most harm first."""
+        return [action for action in _DANGER if self.masks[action] >> len(self.index.bits) & 1]
+
+
+@dataclass(frozen=True, slots=True)
+class Remedy:
+    """Steps that flip the verdict together, and the pairs that the principal gains and loses by them.
+
+    `reach` is how many of the steps edit a scope that others have too.
     """
 
     edits: tuple[Edit, ...]
-    gained: int
-    lost: int
+    gained: Pairs
+    lost: Pairs
+    reach: int = 0
 
 
 def ballots(scopes: Iterable[Scope], action: Action, module: str) -> tuple[Ballot, ...]:
@@ -90,17 +135,23 @@ def deciding(votes: Sequence[Ballot]) -> str | None:
 
 
 def smallest_changes(
-    principal: Principal, target: Target, all_scopes: Iterable[Scope], index: ModuleIndex
+    principal: Principal,
+    target: Target,
+    all_scopes: Iterable[Scope],
+    index: ModuleIndex,
+    shared: frozenset[int] = frozenset(),
 ) -> list[Remedy]:
     """What flips the verdict on the principal's scopes, the one that changes least first.
 
-    No candidate leaves the principal without any scope, which no key may be.
-    Those that grant the fewest other pairs come first, then those that take the fewest away. Empty for a
-    target without a module, where no scope decides.
+    `shared` holds the ids of scopes that others have too. No candidate leaves the principal without any
+    scope, which no key may be. One that turns a permit into a refusal gives the principal nothing: no pair,
+    and no service while the feed is off. Those that grant the fewest other pairs come first, then those that
+    take the fewest away, then those that touch nobody else. Empty for a target without a module, where no
+    scope decides.
     """
     if target.module is None or target.action is None:
         return []
-    search = _Search(target.action, target.module, index, tuple(all_scopes))
+    search = _Search(target.action, target.module, index, tuple(all_scopes), shared)
     return search.remedies(principal.scopes)
 
 
@@ -117,6 +168,7 @@ class _Search:
     module: str
     index: ModuleIndex
     all_scopes: tuple[Scope, ...]
+    shared: frozenset[int]
 
     def remedies(self, scopes: tuple[Scope, ...]) -> list[Remedy]:
         """Single edits; where none does, pairs; where none of those does, one edit against each denial."""
@@ -138,22 +190,31 @@ class _Search:
     def _flipping(
         self, scopes: tuple[Scope, ...], before: Rights, tried: Iterable[tuple[Edit, ...]], *, wanted: bool
     ) -> list[Remedy]:
-        """Those of the candidates that, compiled, give the wanted answer."""
-        remedies = []
+        """Those of the candidates that, compiled, give the wanted answer, and give nothing unasked."""
+        remedies: dict[frozenset[Edit], Remedy] = {}
         for edits in tried:
             changed = _edited(scopes, edits)
             if not changed or _vote(changed, self.action, self.module) is not wanted:
                 continue
             after = Rights.of(changed, self.index)
-            if self._permits(after) is wanted:
-                remedies.append(Remedy(edits, self._more(before, after), self._more(after, before)))
-        return remedies
+            if self._permits(after) is wanted and (wanted or not self._gives(scopes, changed)):
+                gained = Pairs.between(before, after, self.index)
+                lost = Pairs.between(after, before, self.index)
+                remedies.setdefault(frozenset(edits), Remedy(edits, gained, lost, self._reach(edits)))
+        return list(remedies.values())
 
-    def _more(self, less: Rights, more: Rights) -> int:
-        """How many pairs one has and the other has not; the bit past the last module is the later ones."""
-        universe = ~(-2 << len(self.index.bits))
-        pairs = zip(less.granted, more.granted, strict=True)
-        return sum((there & ~here & universe).bit_count() for here, there in pairs)
+    def _gives(self, before: Sequence[Scope], after: Sequence[Scope]) -> bool:
+        """Whether the principal gains a pair, were it of a module not mapped any more, or the bypass flag."""
+        named = (
+            name for scope in self.all_scopes for action in Action for name in scope.selection(action).names
+        )
+        wide = ModuleIndex.of((*self.index.bits, *named))
+        gained = Pairs.between(Rights.of(before, wide), Rights.of(after, wide), wide)
+        return len(gained) > 0 or (_bypasses(after) and not _bypasses(before))
+
+    def _reach(self, edits: Iterable[Edit]) -> int:
+        in_place = {EditKind.ADD_MODULE, EditKind.REMOVE_MODULE}
+        return sum(edit.kind in in_place and edit.scope.id in self.shared for edit in edits)
 
     def _pairs(
         self, scopes: tuple[Scope, ...], singles: Iterable[tuple[Edit, ...]], *, wanted: bool
@@ -183,9 +244,15 @@ class _Search:
         for scope in scopes:
             yield from self._own_edits(scope, wanted=wanted)
         for scope in self.all_scopes:
-            if scope.id not in assigned and self._helps(scope, wanted=wanted):
+            if scope.id not in assigned and self._is_worth_giving(scope, wanted=wanted):
                 yield Edit(EditKind.ASSIGN, scope, scope)
         yield self._new_scope(wanted=wanted)
+
+    def _is_worth_giving(self, scope: Scope, *, wanted: bool) -> bool:
+        """Whether a scope helps, and does not give everything, or nearly, where one pair was wanted."""
+        if not self._helps(scope, wanted=wanted):
+            return False
+        return not wanted or (scope.mode is Mode.ALLOW and not _is_full_access(scope))
 
     def _helps(self, scope: Scope, *, wanted: bool) -> bool:
         return scope.vote(self.action, self.module) is (Vote.ALLOW if wanted else Vote.DENY)
@@ -194,11 +261,10 @@ class _Search:
         """What can be done with a scope the principal has; one that is locked is copied first."""
         kind, after = self._turned(scope, wanted=wanted)
         if after is not None:
-            if scope.locked:
-                name = self._free(f"{scope.name[:55]}-copy")
-                copy = replace(after, id=-scope.id, name=name, locked=False)
+            if scope.locked or scope.id in self.shared:
+                copy = replace(after, id=-scope.id, name=self._free(_copy_name(scope)), locked=False)
                 yield Edit(EditKind.CLONE, scope, copy)
-            else:
+            if not scope.locked:
                 yield Edit(kind, scope, after)
         if not self._helps(scope, wanted=wanted):
             yield Edit(EditKind.UNASSIGN, scope, None)
@@ -237,6 +303,20 @@ class _Search:
         return next(like for number in count(2) if (like := f"{name}-{number}") not in taken)
 
 
+def _copy_name(scope: Scope) -> str:
+    """What a copy is called; names too long for the ending keep the scope's id, by which they differ."""
+    stem = scope.name if len(scope.name) <= LONGEST_STEM else f"{scope.name[:44]}-{scope.id}"
+    return f"{stem}-copy"
+
+
+def _is_full_access(scope: Scope) -> bool:
+    return scope.mode is Mode.ALLOW and all(scope.selection(action).every for action in Action)
+
+
+def _bypasses(scopes: Iterable[Scope]) -> bool:
+    return any(scope.bypass_enabled_flag for scope in scopes)
+
+
 def _edited(scopes: Sequence[Scope], edits: Iterable[Edit]) -> tuple[Scope, ...]:
     """The principal's scopes after the edits."""
     changed = list(scopes)
@@ -246,7 +326,9 @@ def _edited(scopes: Sequence[Scope], edits: Iterable[Edit]) -> tuple[Scope, ...]
     return tuple(changed)
 
 
-def _least_first(remedy: Remedy) -> tuple[int, int, int, list[int], list[str]]:
+def _least_first(remedy: Remedy) -> tuple[tuple[int, int, int, int, bool], list[int], list[str]]:
     kinds = [_ORDER[edit.kind] for edit in remedy.edits]
     names = [edit.scope.name for edit in remedy.edits]
-    return len(remedy.edits), remedy.gained, remedy.lost, kinds, names
+    bypasses = any(edit.kind is EditKind.ASSIGN and edit.scope.bypass_enabled_flag for edit in remedy.edits)
+    amounts = len(remedy.edits), len(remedy.gained), len(remedy.lost), remedy.reach, bypasses
+    return amounts, kinds, names

@@ -28,6 +28,7 @@ routes:
   - {path: /v2/courses/search, module: courses, actions: {POST: read}}
   - {path: /v2/bookings, module: bookings}
   - {path: /v2/users, module: users}
+  - {path: /v2/files/**, module: courses}
   - {path: /v2/status, public: true, actions: {GET: read}, only: true}
 """
 
@@ -94,7 +95,76 @@ async def test_the_first_way_flips_the_answer_when_it_is_gone(
 async def test_who_else_has_an_edited_scope_is_told(store: Store, routes: RouteTable, website: int) -> None:
     await create_key(store, "ada", "Shop", ["website"])
     trace = await traced(store, routes, website, "GET /v2/users")
-    assert trace.ways[0].shared == ("The scope 'website' is shared by key 2 (Shop).",)
+    editing = [way for way in trace.ways if way.commands[0].startswith("gateway scopes update website ")]
+    assert editing[0].shared == ("The scope 'website' is shared by key 2 (Shop).",)
+    assert "Clone the shared scope 'website'" in trace.ways[0].sentences[0]
+
+
+async def test_a_permit_is_never_taken_away_by_opening_the_feed(
+    store: Store, routes: RouteTable, website: int
+) -> None:
+    edit = ScopeEdit(mode=Mode.DENY, modules={Action.READ: ["courses"]})
+    await create_scope(store, "ada", "no-courses", edit, routes.modules.bits)
+    await create_scope(
+        store, "ada", "shop", ScopeEdit(modules={Action.READ: ["courses"]}), routes.modules.bits
+    )
+    await update_key(store, "ada", website, KeyEdit(scopes=["website", "shop"]))
+    trace = await traced(store, routes, website, "GET /v2/courses")
+    assert trace.ways
+    assert [way.gained for way in trace.ways] == [0] * len(trace.ways)
+    assert "deny" not in str(trace.ways)
+
+
+async def test_what_a_way_does_besides_is_told(store: Store, routes: RouteTable, website: int) -> None:
+    hr = ScopeEdit(modules={action: ["users"] for action in Action})
+    await create_scope(store, "ada", "hr", hr, routes.modules.bits)
+    reports = ScopeEdit(modules={Action.READ: ["users", "bookings"]})
+    await create_scope(store, "ada", "reports", reports, routes.modules.bits)
+    trace = await traced(store, routes, website, "GET /v2/users")
+    also = {way.commands[-1]: way.also for way in trace.ways}
+    assert also["gateway scopes update website --read courses,users"] == ()
+    give = f"gateway keys update {website} --scope website --scope "
+    assert also[give + "reports"] == ("also permits read bookings",)
+    trace = await traced(store, routes, website, "DELETE /v2/users")
+    also = {way.commands[-1]: way.also for way in trace.ways}
+    assert also[give + "hr"] == ("also permits 3 other pairs: update users, create users, read users",)
+    assert not any("api-v2" in command for command in also)
+    key_id = (await create_key(store, "ada", "All", ["api-v2"])).entry.record.id
+    trace = await traced(store, routes, key_id, "GET /v2/users")
+    assert any(way.also == ("also refuses read whatever is mapped later",) for way in trace.ways)
+
+
+async def test_a_method_is_judged_as_typed_and_the_one_that_was_meant_is_named(
+    store: Store, routes: RouteTable, website: int
+) -> None:
+    trace = await traced(store, routes, website, "get /v2/courses")
+    assert (reason(trace), trace.module) == (Reason.METHOD_UNMAPPED, "courses")
+    assert "Send the method as GET" in trace.ways[0].sentences[0]
+    also_scopes = await traced(store, routes, website, "get /v2/users")
+    assert also_scopes.ways[0].commands == ("gateway scopes update website --read courses,users",)
+    assert "Send the method as GET" in also_scopes.ways[0].sentences[0]
+    unmapped = await traced(store, routes, website, "purge /v2/courses")
+    assert "purge is no method" in unmapped.ways[0].sentences[0]
+
+
+@pytest.mark.parametrize(
+    ("path", "rules"),
+    [
+        ("/v2/courses/a%2Fb", "paths.allow: [encoded-slash]"),
+        ("/v2/courses/7;v=1", "paths.allow: [semicolon]"),
+        ("/v2/courses/a%2Fb;v=1", "paths.allow: [encoded-slash, semicolon]"),
+        ("/v2/files//x", "paths.allow: [empty-segments]"),
+    ],
+)
+async def test_a_path_that_a_relaxed_rule_would_let_through_is_told_which(
+    store: Store, routes: RouteTable, website: int, path: str, rules: str
+) -> None:
+    trace = await traced(store, routes, website, f"GET {path}")
+    assert reason(trace) is Reason.PATH_AMBIGUOUS
+    assert rules in trace.ways[0].sentences[0]
+    denied = await traced(store, routes, website, f"DELETE {path}")
+    assert rules in denied.ways[0].sentences[0]
+    assert denied.ways[0].commands
 
 
 async def test_a_standard_scope_is_never_edited(store: Store, routes: RouteTable) -> None:

@@ -92,7 +92,7 @@ def test_the_printed_commands_flip_the_answer_on_the_socket(
 
 def test_the_trace_names_everything_from_path_to_vote(subject: Subject) -> None:
     number, key = subject.commands.key("reads-users", "no-users")
-    trace = subject.explained(number, "get", "/v2/%75sers?page=2")
+    trace = subject.explained(number, "GET", "/v2/%75sers?page=2")
     assert (trace["method"], trace["canonical_path"], trace["feed"]) == ("GET", "/v2/users", "test")
     assert (trace["route"], trace["module"], trace["action"]) == ("/v2/users", "users", "read")
     assert trace["where"].endswith("routes.yaml:9")
@@ -183,6 +183,6 @@ def test_who_else_has_a_scope_that_would_be_edited_is_named(subject: Subject) ->
     number, _ = subject.commands.key("shared")
     subject.commands.key("shared", label="Somebody else")
     changes = subject.explained(number, "GET", "/v2/users")["changes"]
-    editing = [change for change in changes if any("scopes update shared" in c for c in change["commands"])]
+    editing = [change for change in changes if any("scopes update shared " in c for c in change["commands"])]
     assert editing
     assert "Somebody else" in str(editing[0]["shared"])

@@ -146,7 +146,7 @@ def test_check_tells_what_a_good_configuration_amounts_to(run: Commands) -> None
 MATCHES: list[tuple[str, str, dict[str, Any]]] = [
     ("GET", "/v2/courses", {"route": "/v2/courses", "module": "courses", "action": "read"}),
     ("HEAD", "/v2/courses/", {"route": "/v2/courses", "action": "read", "path": "/v2/courses/"}),
-    ("post", "/v2/courses", {"action": "create", "method": "POST"}),
+    ("POST", "/v2/courses", {"action": "create", "method": "POST"}),
     ("PUT", "/v2/courses/1", {"route": "/v2/courses/{id}", "action": "update"}),
     ("PATCH", "/v2/courses/%7e", {"path": "/v2/courses/~", "action": "update"}),
     ("DELETE", "/v2/bookings/1?x=../..", {"action": "delete", "module": "bookings"}),

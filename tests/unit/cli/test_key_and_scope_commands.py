@@ -194,7 +194,7 @@ def test_a_scope_in_use_needs_a_fallback_and_full_access_is_warned_about(gateway
 def test_explain_ends_with_zero_for_a_permit_and_one_for_a_refusal(gateway: Gateway) -> None:
     gateway("scopes", "create", "website", "--read", "courses")
     gateway("keys", "create", "Shop", "--scope", "website")
-    permit = gateway("explain", "--key-id", "1", "get", "/v2/courses?page=2", "--json")
+    permit = gateway("explain", "--key-id", "1", "GET", "/v2/courses?page=2", "--json")
     trace = told(permit)
     assert (trace["permitted"], trace["module"], trace["action"]) == (True, "courses", "read")
     assert trace["where"].endswith("routes.yaml:4")

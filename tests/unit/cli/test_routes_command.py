@@ -66,7 +66,7 @@ def test_the_list_can_be_narrowed(routes: Routes) -> None:
 def test_an_unknown_name_is_refused_with_those_there_are(routes: Routes, option: str, what: str) -> None:
     result = routes("list", option, "nope")
     assert result.exit_code == 1
-    assert f"error: there is no {what} nope\nhint: {what}s: " in result.stderr
+    assert f"error: There is no {what} 'nope'.\nhint: {what}s: " in result.stderr
 
 
 def test_match_says_what_a_request_is_mapped_to(routes: Routes) -> None:
@@ -109,10 +109,16 @@ def test_match_says_why_a_request_is_refused(
 
 
 def test_match_reads_for_people(routes: Routes) -> None:
-    said = dict(line.split(None, 1) for line in routes("match", "post", "/status/").stdout.splitlines())
+    said = dict(line.split(None, 1) for line in routes("match", "POST", "/status/").stdout.splitlines())
     assert said["method"] == "POST"
     assert said["allow"] == "GET"
     assert said["code"] == "method_unmapped"
+
+
+def test_match_takes_the_method_as_it_is_typed(routes: Routes) -> None:
+    answer = json.loads(routes("match", "get", "/c", "--json").stdout)
+    assert (answer["method"], answer["code"]) == ("get", "method_unmapped")
+    assert "GET is mapped" in answer["hint"]
 
 
 def test_match_takes_the_host_that_tells_feeds_apart(routes: Routes) -> None:

@@ -1,15 +1,18 @@
 """Every remedy that explain tells really flips the answer, and the first one grants the least."""
 
+from collections.abc import Iterable
+from dataclasses import replace
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gateway.decision.explain import EditKind, Remedy, ballots, deciding, smallest_changes
+from gateway.decision.explain import EditKind, Pairs, Remedy, ballots, deciding, smallest_changes
 from gateway.domain.action import Action
 from gateway.domain.feed import Feed
 from gateway.domain.principal import Principal, PrincipalKind
 from gateway.domain.rights import ModuleIndex, Rights
-from gateway.domain.scope import Mode, ModuleSet, Scope, Vote
+from gateway.domain.scope import SCOPE_NAME, Mode, ModuleSet, Scope, Vote
 from gateway.domain.target import Route, Target
 
 MODULES = ("bookings", "courses", "invoices", "users")
@@ -80,7 +83,73 @@ def test_the_first_change_is_the_one_that_grants_least(
 def test_of_two_scopes_that_would_help_the_narrower_is_offered_first() -> None:
     remedies = smallest_changes(having(), READ_COURSES, [FULL, REPORTS, WEBSITE], INDEX)
     assigned = [r.edits[0].scope.name for r in remedies if r.edits[0].kind is EditKind.ASSIGN]
-    assert assigned == ["website", "reports", "api-v2"]
+    assert assigned == ["website", "reports"]
+
+
+def test_neither_full_access_nor_a_deny_scope_is_offered_where_one_pair_is_wanted() -> None:
+    opening = [FULL, allow(6, "all", create=ALL, read=ALL, update=ALL, delete=ALL), deny(7, "no-users")]
+    for held in ([], [allow(9, "hr", read=only("users"))], [NO_COURSES, WEBSITE]):
+        for remedy in smallest_changes(having(*held), READ_COURSES, [*held, *opening, WEBSITE], INDEX):
+            given = [edit.after for edit in remedy.edits if edit.kind in {EditKind.ASSIGN, EditKind.CREATE}]
+            assert not [s for s in given if s is None or s in opening or s.mode is Mode.DENY]
+
+
+@pytest.mark.parametrize(
+    "held",
+    [
+        [WEBSITE],
+        [WEBSITE, REPORTS],
+        [WEBSITE, allow(9, "power-bi", locked=True, read=ALL)],
+        [WEBSITE, REPORTS, allow(9, "third", read=only("courses"))],
+    ],
+)
+def test_a_key_of_allow_scopes_is_never_narrowed_by_a_deny_scope_which_would_open_the_feed(
+    held: list[Scope],
+) -> None:
+    remedies = smallest_changes(having(*held), READ_COURSES, [*held, FULL, NO_COURSES], INDEX)
+    assert remedies
+    for remedy in remedies:
+        assert not remedy.gained
+        assert all(edit.after is None or edit.after.mode is Mode.ALLOW for edit in remedy.edits)
+
+
+def test_no_way_to_take_a_pair_away_opens_a_feed_that_is_off_or_a_module_of_old() -> None:
+    bypassing = replace(NO_COURSES, bypass_enabled_flag=True)
+    remedies = smallest_changes(having(FULL), READ_COURSES, [FULL, bypassing], INDEX)
+    assert "no-courses" not in [edit.scope.name for r in remedies for edit in r.edits]
+    old = deny(8, "no-old", read=only("retired"))
+    held = [allow(9, "a", read=only("courses", "retired")), old]
+    told = smallest_changes(having(*held), READ_COURSES, held, INDEX)
+    assert EditKind.UNASSIGN not in [edit.kind for r in told for edit in r.edits if edit.scope is old]
+
+
+def test_a_scope_that_others_have_is_copied_rather_than_edited_and_each_way_is_told_once() -> None:
+    held = [WEBSITE, REPORTS]
+    shared = frozenset({WEBSITE.id})
+    remedies = smallest_changes(having(*held), READ_COURSES, held, INDEX, shared)
+    assert remedies[0].reach == 0
+    assert EditKind.CLONE in [edit.kind for remedy in remedies for edit in remedy.edits]
+    single = smallest_changes(having(WEBSITE), READ_COURSES, [WEBSITE], INDEX, shared)
+    assert [remedy.edits[0].kind for remedy in single] == [EditKind.CLONE, EditKind.REMOVE_MODULE]
+    assert len({frozenset(r.edits) for r in remedies}) == len(remedies)
+
+
+def test_copies_of_scopes_with_long_names_have_names_of_their_own() -> None:
+    held = [allow(n, f"{'a' * 63}{n}", read=only("courses"), locked=True) for n in (1, 2, 3)]
+    best = smallest_changes(having(*held), READ_COURSES, held, INDEX)[0]
+    names = {edit.after.name for edit in best.edits if edit.after is not None}
+    assert len(names) == 3
+    assert all(SCOPE_NAME.fullmatch(name) for name in names)
+
+
+def test_pairs_are_named_by_the_harm_they_can_do_and_those_of_later_modules_apart() -> None:
+    pairs = smallest_changes(having(FULL), READ_COURSES, [FULL], INDEX)[-1].lost
+    everything = Pairs.between(Rights.of([], INDEX), Rights.of([FULL], INDEX), INDEX)
+    assert len(everything) == 4 * (len(MODULES) + 1)
+    assert next(everything.named()) == (Action.DELETE, "bookings")
+    assert everything.of_later() == [Action.DELETE, Action.UPDATE, Action.CREATE, Action.READ]
+    assert (Action.READ, "courses") not in everything.but(Action.READ, "courses").named()
+    assert (Action.READ, "courses") in pairs.named()
 
 
 def test_two_denials_need_two_edits() -> None:
@@ -141,15 +210,11 @@ scope_lists = st.lists(
         read=module_sets,
         update=module_sets,
         delete=module_sets,
+        bypass_enabled_flag=st.booleans(),
         locked=st.booleans(),
     ),
     max_size=6,
-).map(
-    lambda scopes: [
-        Scope(number, f"s{number}", "", s.mode, s.create, s.read, s.update, s.delete, locked=s.locked)
-        for number, s in enumerate(scopes, start=1)
-    ]
-)
+).map(lambda scopes: [replace(s, id=number, name=f"s{number}") for number, s in enumerate(scopes, start=1)])
 
 
 @settings(max_examples=200, deadline=None)
@@ -159,15 +224,37 @@ def test_there_is_always_a_remedy_and_each_flips_the_answer(
 ) -> None:
     held = tuple(scope for scope in known if data.draw(st.booleans()))
     permitted = Rights.of(held, INDEX).covers(action, INDEX.bits[module])
-    remedies = smallest_changes(having(*held), asks(action, module), known, INDEX)
+    shared = frozenset(scope.id for scope in known if data.draw(st.booleans()))
+    remedies = smallest_changes(having(*held), asks(action, module), known, INDEX, shared)
     assert remedies
+    before = permitted_pairs(held)
     for remedy in remedies:
         changed = after(held, remedy)
         assert changed
         assert Rights.of(changed, INDEX).covers(action, INDEX.bits[module]) is not permitted
+        gained, lost = permitted_pairs(changed) - before, before - permitted_pairs(changed)
+        assert (len(remedy.gained), len(remedy.lost)) == (len(gained), len(lost))
+        if permitted:
+            assert not gained
+            assert bypasses(held) or not bypasses(changed)
         for edit in remedy.edits:
             if edit.kind in {EditKind.ADD_MODULE, EditKind.REMOVE_MODULE}:
                 assert not edit.scope.locked
     steps = [len(remedy.edits) for remedy in remedies]
     assert steps == sorted(steps)
-    assert remedies[0].gained == min(r.gained for r in remedies if len(r.edits) == steps[0])
+    assert len(remedies[0].gained) == min(len(r.gained) for r in remedies if len(r.edits) == steps[0])
+
+
+def permitted_pairs(scopes: Iterable[Scope]) -> set[tuple[Action, str]]:
+    """Every pair that the scopes permit, by their votes; `later` stands for the modules added later."""
+    held = list(scopes)
+    votes = {
+        (action, module): {scope.vote(action, module) for scope in held}
+        for action in Action
+        for module in (*MODULES, "later")
+    }
+    return {pair for pair, said in votes.items() if Vote.ALLOW in said and Vote.DENY not in said}
+
+
+def bypasses(scopes: Iterable[Scope]) -> bool:
+    return any(scope.bypass_enabled_flag for scope in scopes)
