@@ -18,7 +18,7 @@ from gateway.document.files import Files
 from gateway.document.problem import Problem, SettingsError
 from gateway.domain.exchange import Exchange
 from gateway.domain.feed import Enforcement
-from gateway.domain.ports import KeySource, Observer, StoreUnavailableError
+from gateway.domain.ports import KeySource, Observer
 from gateway.forward.header_rules import CredentialRule, HeaderRules
 from gateway.forward.health import HealthTerms
 from gateway.forward.names import LookUp, Names, system_look_up
@@ -35,7 +35,7 @@ from gateway.observe.snapshot import Snapshot
 from gateway.pipeline import Pipeline, RequestRules
 from gateway.routing.table import RouteTable
 from gateway.settings.model import FeedSettings, Settings
-from gateway.store.follower import Follower
+from gateway.store.follower import Follower, following
 from gateway.store.last_use import LastUse
 from gateway.store.opening import open_store
 from gateway.store.store import Store
@@ -198,20 +198,20 @@ def _origins(settings: Settings) -> OriginPolicies:
 class Worker:
     """One data-plane process: the plane in force, and what outlives a reload."""
 
-    def __init__(  # noqa: PLR0913 - what a worker is made of, each thing once
+    follower: Follower
+
+    def __init__(
         self,
         config: Path,
         configuration: Configuration,
         store: Store,
         logs: Logs,
         look_up: LookUp = system_look_up,
-        changes: Store | None = None,
     ) -> None:
         self._look_up = look_up
         self.last_use = LastUse(store)
         settings = configuration.settings
         self._memory = Memory(settings.cache.principals, settings.store.stale_for)
-        self.follower = Follower(changes or store, self._memory)
         self._config = config
         self._keys: KeySource = store
         self._logs = logs
@@ -237,14 +237,12 @@ class Worker:
         self._plane.begin()
         await self._listener.listen(bound)
 
-    async def begin(self, *, patient: bool) -> None:
+    @asynccontextmanager
+    async def following(self, url: str, *, patient: bool = False) -> AsyncIterator[None]:
         """Follow the store's changes; who is not patient raises StoreUnavailableError in an outage."""
-        try:
-            await self.follower.start()
-        except StoreUnavailableError:
-            if not patient:
-                raise
-            self._memory.lapse()
+        lapse = self._memory.lapse if patient else None
+        async with following(url, self._memory, in_an_outage=lapse) as self.follower:
+            yield
 
     async def reload(self, files: Mapping[str, str] | None = None) -> None:
         """Swap the configuration whole, for these texts or those on the disk, or else raise SettingsError.
@@ -377,18 +375,17 @@ async def run_worker(config: Path, bound: socket.socket, link: WorkerLink) -> in
     url, look = settings.store.url, not link.again
     async with (
         open_store(url, create=False, look=look) as store,
-        open_store(url, create=False, look=look) as changes,  # look-ups keep no revocation waiting
         open_logs(places) as logs,
     ):
-        worker = Worker(config, configuration, store, logs, changes=changes)
-        await worker.begin(patient=link.again)
-        link.on_metrics(worker.snapshot)
-        link.on_health(worker.health)
-        link.on_reload(lambda: worker.reload(link.files))
-        link.on_reopen_logs(logs.reopen)
-        async with _running(
-            worker.follower.follow(), worker.last_use.keep_writing(), worker.keep_certificates_fresh()
+        worker = Worker(config, configuration, store, logs)
+        async with (
+            worker.following(url, patient=link.again),
+            _running(worker.last_use.keep_writing(), worker.keep_certificates_fresh()),
         ):
+            link.on_metrics(worker.snapshot)
+            link.on_health(worker.health)
+            link.on_reload(lambda: worker.reload(link.files))
+            link.on_reopen_logs(logs.reopen)
             await worker.listen(bound)
             await link.ready()
             await link.drain_requested.wait()

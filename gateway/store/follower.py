@@ -2,10 +2,13 @@
 
 import asyncio
 import logging
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from typing import Final
 
 from gateway.domain.change import Changes
 from gateway.domain.ports import ChangeListener, StoreUnavailableError
+from gateway.store.opening import open_store
 from gateway.store.store import Store
 
 POLL: Final = 0.25
@@ -75,3 +78,64 @@ class Follower:
             log.warning("changes cannot be followed: %s", why)
         self.trouble = why
         self._listener.missed()
+
+
+class Across:
+    """Tells a listener on another thread's loop, in order."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, listener: ChangeListener) -> None:
+        self._loop = loop
+        self._listener = listener
+
+    def heard(self, changes: Changes) -> None:
+        """See ChangeListener."""
+        self._loop.call_soon_threadsafe(self._listener.heard, changes)
+
+    def missed(self) -> None:
+        """See ChangeListener."""
+        self._loop.call_soon_threadsafe(self._listener.missed)
+
+
+@asynccontextmanager
+async def following(
+    url: str, listener: ChangeListener, *, in_an_outage: Callable[[], None] | None = None
+) -> AsyncIterator[Follower]:
+    """A follower with a thread, a loop and a connection of its own, as long as the block lasts.
+
+    A crowd of callers who must be looked up keeps this loop and the look-ups' connections busy; it must not
+    keep a revocation waiting. In an outage at the start `in_an_outage` is called, and the follower waits for
+    its end; without it, StoreUnavailableError is raised.
+    """
+    patient = in_an_outage is not None
+    ours = asyncio.get_running_loop()
+    begun: asyncio.Future[tuple[asyncio.AbstractEventLoop, asyncio.Event, Follower]] = ours.create_future()
+
+    async def follow() -> None:
+        ended = asyncio.Event()
+        async with open_store(url, create=False, look=not patient) as store:
+            follower = Follower(store, Across(ours, listener))
+            try:
+                await follower.start()
+            except StoreUnavailableError:
+                if in_an_outage is None:
+                    raise
+                ours.call_soon_threadsafe(in_an_outage)
+            ours.call_soon_threadsafe(begun.set_result, (asyncio.get_running_loop(), ended, follower))
+            task = asyncio.create_task(follower.follow())
+            await ended.wait()
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+
+    thread = asyncio.create_task(asyncio.to_thread(asyncio.run, follow()))
+    thread.add_done_callback(lambda _: begun.done() or begun.cancel())
+    try:
+        theirs, ended, follower = await begun
+    except asyncio.CancelledError:
+        if thread.done():
+            await thread  # it ended before it had begun, and says why
+        raise
+    try:
+        yield follower
+    finally:
+        theirs.call_soon_threadsafe(ended.set)
+        await thread

@@ -132,19 +132,16 @@ async def running_plane(
     settings = configuration.settings
     places = LogPlaces(settings.logs.access, settings.logs.denied)
     url = settings.store.url
-    async with open_store(url) as store, open_store(url) as changes, open_logs(places) as logs:
-        worker = Worker(file, configuration, store, logs, look_up, changes)
-        await worker.follower.start()
+    async with open_store(url) as store, open_logs(places) as logs:
+        worker = Worker(file, configuration, store, logs, look_up)
         bound = socket.create_server(("127.0.0.1", 0), backlog=1024)
-        following = asyncio.create_task(worker.follower.follow())
-        await worker.listen(bound)
-        try:
-            modules = tuple(configuration.routes.labels)
-            yield PlaneUnderTest(bound.getsockname()[1], store, worker, directory, modules)
-        finally:
-            following.cancel()
-            await asyncio.gather(following, return_exceptions=True)
-            await worker.drain(patience=0.5)
+        async with worker.following(url):
+            await worker.listen(bound)
+            try:
+                modules = tuple(configuration.routes.labels)
+                yield PlaneUnderTest(bound.getsockname()[1], store, worker, directory, modules)
+            finally:
+                await worker.drain(patience=0.5)
 
 
 @dataclass
