@@ -1,8 +1,10 @@
 """Two gateways on one PostgreSQL: prepared by a command, changed from anywhere, and away for a while."""
 
+import os
+import signal
 import subprocess
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
@@ -125,6 +127,52 @@ def test_while_the_server_is_away_the_known_are_served_and_changes_are_not_misse
         assert told(ask(gateway, "GET", "/v2/courses", key=stranger)) == (200, None)
         assert PASSWORD not in said_by(gateway) + fetched(gateway, "/readyz")[1]
         assert "Traceback" not in said_by(gateway)
+
+
+@pytest.mark.parametrize("how", ["stopped", "frozen"])
+def test_a_server_that_stops_and_starts_costs_who_is_known_nothing_and_hides_no_change(
+    tmp_path: Path, server: Server, commands: Commands, feed: Feed, how: str
+) -> None:
+    server.run(f"CREATE DATABASE {how} TEMPLATE prepared")
+    run = commands.on(configuration(tmp_path, feed, server.url(how)))
+    number, revoked = run.key("api-v2")
+    _, known = run.key("api-v2")
+    _, stranger = run.key("api-v2")
+    with serving(run.file) as gateway:
+        for key in (revoked, known):
+            assert status(gateway, "GET", "/v2/courses", key) == 200
+        with away(server, how):
+            until(lambda: readiness(gateway)["warnings"])
+            for key in (revoked, known):
+                assert told(ask(gateway, "GET", "/v2/courses", key=key, within=1)) == (200, None)
+            refused = ask(gateway, "GET", "/v2/courses", key=stranger, within=3)
+            assert told(refused) == (503, "store_unavailable")
+        until(lambda: readiness(gateway)["warnings"] == [], within=IN_FORCE_WITHIN)
+        run.gets("keys", "revoke", number)
+        until(lambda: status(gateway, "GET", "/v2/courses", revoked) == 401, within=IN_FORCE_WITHIN)
+        for key in (known, stranger):
+            assert status(gateway, "GET", "/v2/courses", key) == 200
+        assert "Traceback" not in said_by(gateway)
+
+
+@contextmanager
+def away(server: Server, how: str) -> Iterator[None]:
+    """Without a server, or with one whose sessions are open and answer nothing."""
+    if how == "stopped":
+        server.stop()
+        yield
+        server.start()
+        return
+    assert server.process is not None
+    sessions = Path(f"/proc/{server.process.pid}/task/{server.process.pid}/children").read_text().split()
+    processes = [server.process.pid, *map(int, sessions)]
+    for process in processes:
+        os.kill(process, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        for process in processes:
+            os.kill(process, signal.SIGCONT)
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ import asyncio
 import os
 import pwd
 import shutil
+import signal
 import socket
 import subprocess
 import tempfile
@@ -27,6 +28,25 @@ class Server:
     """A running PostgreSQL that listens on the loopback address alone."""
 
     port: int
+    command: list[str | Path]
+    home: Path
+    user: str | None
+    process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        """Run the server, and wait until it answers."""
+        with (self.home / "log").open("ab") as log:
+            self.process = subprocess.Popen(
+                self.command, user=self.user, stdout=log, stderr=log, cwd=self.home
+            )
+        asyncio.run(_until_it_answers(self))
+
+    def stop(self) -> None:
+        """Have the server cut every session and end."""
+        if self.process is not None:
+            self.process.send_signal(signal.SIGINT)
+            self.process.wait(30)
+            self.process = None
 
     def url(self, database: str, password: str = PASSWORD) -> str:
         """The URL an operator would configure."""
@@ -59,20 +79,24 @@ def running_postgresql() -> Iterator[Server]:
         initialise += ["--auth=scram-sha-256", f"--pwfile={home / 'password'}", "--encoding=utf8"]
         subprocess.run(initialise, check=True, user=user, capture_output=True, cwd=home)
         port = _free_port()
-        started = [binaries / "postgres", "-D", home / "data", "-p", str(port), "-c", "fsync=off"]
+        started: list[str | Path] = [
+            binaries / "postgres",
+            "-D",
+            home / "data",
+            "-p",
+            str(port),
+            "-c",
+            "fsync=off",
+        ]
         started += ["-c", "listen_addresses=127.0.0.1", "-c", f"unix_socket_directories={home}"]
-        with (
-            (home / "log").open("wb") as log,
-            subprocess.Popen(started, user=user, stdout=log, stderr=log, cwd=home) as process,
-        ):
-            try:
-                server = Server(port)
-                asyncio.run(_until_it_answers(server))
-                server.run(f"CREATE DATABASE {TEMPLATE}")
-                asyncio.run(upgrade_store(server.url(TEMPLATE)))
-                yield server
-            finally:
-                process.terminate()
+        server = Server(port, started, home, user)
+        try:
+            server.start()
+            server.run(f"CREATE DATABASE {TEMPLATE}")
+            asyncio.run(upgrade_store(server.url(TEMPLATE)))
+            yield server
+        finally:
+            server.stop()
     finally:
         shutil.rmtree(home)
 

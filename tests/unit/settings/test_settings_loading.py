@@ -268,6 +268,34 @@ def test_all_problems_are_told_at_once_in_the_files_order(load: Load) -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("written", "url", "stale_for"),
+    [
+        ("sqlite:///x.db", "sqlite:///x.db", 300.0),
+        ("{url: 'sqlite:///x.db'}", "sqlite:///x.db", 300.0),
+        ("{stale_for: 90s}", "sqlite:///var/scopegate.db", 90.0),
+        ("{url: 'postgresql://app@db/gate', stale_for: 0s}", "postgresql://app@db/gate", 0.0),
+    ],
+)
+def test_a_store_is_a_url_or_a_mapping(load: Load, written: str, url: str, stale_for: float) -> None:
+    store = load(SMALLEST + f"store: {written}\n").store
+    assert (store.url, store.stale_for) == (url, stale_for)
+
+
+@pytest.mark.parametrize(
+    ("written", "said"),
+    [
+        ("nonsense", "store: the value is not a store"),
+        ("{url: nonsense}", "store.url: the value is not a store"),
+        ("{stale_for: soon}", "store.stale_for"),
+        ("{uri: 'sqlite:///x.db'}", "store.uri: unknown key"),
+        ("[sqlite:///x.db]", "store: must be a mapping"),
+    ],
+)
+def test_what_is_no_store_is_told_with_its_key(load: Load, written: str, said: str) -> None:
+    assert any(said in problem for problem in problems(load, SMALLEST + f"store: {written}\n"))
+
+
 SECRETIVE = (
     with_feed("credentials: {header: X-Feed-Key, value: ${KEY}}") + "store: postgresql://u:${KEY}@db/name\n"
 )

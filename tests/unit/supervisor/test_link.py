@@ -37,6 +37,8 @@ from gateway.observe.snapshot import empty
 
 EVERY: list[Message] = [
     Start("config/gateway.yaml", 3, "json"),
+    Start("config/gateway.yaml", 0, "text", {"/etc/gateway.yaml": "routes: [ü.yaml]\n"}, again=True),
+    Reload({"/etc/gateway.yaml": "routes: []\n"}),
     AskMetrics(),
     AskHealth(),
     Reload(),
