@@ -7,6 +7,7 @@ import click
 
 from gateway.cli import session
 from gateway.cli.output import DONE, REFUSED, json_option, say, show_fields, show_json, show_table
+from gateway.cli.session import Missing
 from gateway.domain.permit import Permit
 from gateway.domain.target import Target
 
@@ -30,7 +31,9 @@ def explain(  # noqa: PLR0913 - an argument an option
 
     url, routes, relaxed = session.store_and_routes_of(config)
     question = Question(method, session.path_of(path), host)
-    trace = session.in_store(url, lambda store: explain_key(store, routes, relaxed, key_id, question))
+    trace = session.in_store(
+        url, lambda store: explain_key(store, routes, relaxed, key_id, question), Missing.REFUSE
+    )
     if as_json:
         show_json(described(trace))
     else:

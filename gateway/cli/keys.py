@@ -10,6 +10,7 @@ import click
 
 from gateway.cli import session
 from gateway.cli.output import fail, json_option, say, show_fields, show_json, show_table, warn
+from gateway.cli.session import Missing
 from gateway.domain.key_entry import KeyEntry
 
 if TYPE_CHECKING:
@@ -19,6 +20,21 @@ if TYPE_CHECKING:
 KEY_ID = click.IntRange(min=1)
 LARGEST_FILE = 64 << 20
 """Bytes of a file to import: room for half a million keys."""
+
+
+def _readable(ctx: click.Context, parameter: click.Parameter, text: str | None) -> str | None:
+    """An expiry as it was typed, if it is one; whether it is past is for the store's clock to say."""
+    from gateway.control.words import expiry_fault  # noqa: PLC0415 - only when it is needed
+
+    fault = "" if text is None else expiry_fault(text)
+    if text is not None and fault:
+        raise click.BadParameter(f"{text[:40]!r} {fault}", ctx, parameter)
+    return text
+
+
+expires_option = click.option(
+    "--expires", callback=_readable, help="When it ends: 90d, a date such as 2030-12-31, or never."
+)
 
 
 @click.group()
@@ -31,7 +47,7 @@ def keys() -> None:
 @click.pass_obj
 def list_keys(config: Path, *, as_json: bool) -> None:
     """Show every key; secrets are nowhere to be shown from."""
-    entries = session.in_store(session.store_of(config), lambda store: store.keys())
+    entries = session.in_store(session.store_of(config), lambda store: store.keys(), Missing.TELL)
     if as_json:
         show_json([_described(entry) for entry in entries])
         return
@@ -48,14 +64,16 @@ def show(config: Path, key_id: int, *, as_json: bool) -> None:
     """Show one key."""
     from gateway.control.keys import key_numbered  # noqa: PLC0415 - SQL only when it is needed
 
-    entry = session.in_store(session.store_of(config), lambda store: key_numbered(store, key_id))
+    entry = session.in_store(
+        session.store_of(config), lambda store: key_numbered(store, key_id), Missing.REFUSE
+    )
     _show(entry, as_json=as_json)
 
 
 @keys.command("create")
 @click.argument("label")
 @click.option("--scope", "scopes", multiple=True, help="A scope to give it, by name; repeatable, needed.")
-@click.option("--expires", help="When it ends: 90d, a date such as 2030-12-31, or never.")
+@expires_option
 @json_option
 @click.pass_obj
 def create(config: Path, label: str, scopes: tuple[str, ...], *, expires: str | None, as_json: bool) -> None:
@@ -108,7 +126,7 @@ def rotate(config: Path, key_id: int, *, overlap: str, as_json: bool) -> None:
 @click.option("--scope", "scopes", multiple=True, help="Its scopes from now on; repeatable, replaces all.")
 @click.option("--trial", multiple=True, help="The trial set from now on; repeatable, replaces all.")
 @click.option("--no-trial", is_flag=True, help="End the trial.")
-@click.option("--expires", help="When it ends: 90d, a date such as 2030-12-31, or never.")
+@expires_option
 @json_option
 @click.pass_obj
 def update(  # noqa: PLR0913 - an argument an option
@@ -125,6 +143,11 @@ def update(  # noqa: PLR0913 - an argument an option
     """Change a key: its label, scopes, trial set or expiry."""
     from gateway.control.keys import KeyEdit, update_key  # noqa: PLC0415 - SQL only when it is needed
     from gateway.control.words import expiry_of  # noqa: PLC0415 - likewise
+
+    if trial and no_trial:
+        raise click.UsageError("--trial sets a trial and --no-trial ends it; give one of them.")
+    if not (scopes or trial or no_trial) and (label, expires) == (None, None):
+        raise click.UsageError("Nothing to change was given; name at least one option.")
 
     async def change(store: "Store") -> KeyEntry:
         edit = KeyEdit(

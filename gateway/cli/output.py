@@ -7,7 +7,7 @@ characters in data are shown escaped.
 
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, Final, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Any, Final, NoReturn, TypeVar
 
 import click
 import orjson
@@ -15,6 +15,9 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
+
+if TYPE_CHECKING:
+    from gateway.document.problem import Problem
 
 DONE: Final = 0
 """Exit status: the command did what was asked."""
@@ -81,8 +84,24 @@ def show_problems(problems: Iterable[object]) -> None:
         click.echo(printable(str(problem)), err=True)
 
 
-def fail(sentence: str, hint: str = "", *, status: int = REFUSED) -> NoReturn:
-    """Print what is wrong, and what to do about it, on standard error; end the command."""
+def refuse_configuration(problems: "Sequence[Problem]") -> NoReturn:
+    """Tell everything that is wrong with the configuration, for people or for programs; end the command."""
+    if _asked_for_json():
+        count = f"{len(problems)} problem{'s'[: len(problems) != 1]}"
+        fail(f"The configuration has {count}.", problems=[problem.as_dict() for problem in problems])
+    show_problems(problems)
+    raise SystemExit(REFUSED)
+
+
+def fail(sentence: str, hint: str = "", *, status: int = REFUSED, **facts: object) -> NoReturn:
+    """Tell what is wrong, and what to do about it; end the command.
+
+    People read it on standard error. A command that was asked for JSON prints it as such, with further
+    `facts` for programs, where they look for its data.
+    """
+    if _asked_for_json():
+        show_json({"error": sentence, "hint": hint or None, **facts})
+        raise SystemExit(status)
     click.echo(f"{click.style('error:', fg='red')} {printable(sentence)}", err=True)
     if hint:
         click.echo(f"{click.style('hint:', fg='cyan')} {printable(hint)}", err=True)
@@ -108,6 +127,12 @@ def printable(text: str) -> str:
     if text.isprintable():
         return text
     return "".join(c if c.isprintable() or c == "\n" else c.encode("unicode_escape").decode() for c in text)
+
+
+def _asked_for_json() -> bool:
+    """Whether the command that runs was given `--json`."""
+    context = click.get_current_context(silent=True)
+    return context is not None and bool(context.params.get("as_json"))
 
 
 def _console() -> Console:

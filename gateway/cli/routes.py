@@ -10,10 +10,10 @@ from gateway.cli.output import (
     REFUSED,
     fail,
     json_option,
+    refuse_configuration,
     say,
     show_fields,
     show_json,
-    show_problems,
     show_table,
 )
 from gateway.cli.session import path_of
@@ -107,8 +107,7 @@ def _configuration(config: Path) -> Configuration:
     try:
         return load_everything(config, os.environ, certificates=False)
     except SettingsError as error:
-        show_problems(error.problems)
-        raise SystemExit(REFUSED) from None
+        refuse_configuration(error.problems)
 
 
 def _row(route: MappedRoute) -> tuple[object, ...]:

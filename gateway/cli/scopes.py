@@ -7,6 +7,7 @@ import click
 
 from gateway.cli import session
 from gateway.cli.output import json_option, say, show_fields, show_json, show_table, warn
+from gateway.cli.session import Missing
 from gateway.domain.action import Action
 from gateway.domain.scope import Mode, Scope
 from gateway.domain.scope_use import ScopeUse
@@ -43,7 +44,7 @@ def edit_options(command: Any) -> Any:  # noqa: ANN401 - whatever click decorate
 @click.pass_obj
 def list_scopes(config: Path, *, as_json: bool) -> None:
     """Show every scope."""
-    found = session.in_store(session.store_of(config), lambda store: store.scopes())
+    found = session.in_store(session.store_of(config), lambda store: store.scopes(), Missing.TELL)
     if as_json:
         show_json([_described(scope) for scope in found])
         return
@@ -65,7 +66,7 @@ def show_scope(config: Path, name: str, *, as_json: bool) -> None:
         scope = await scope_called(store, name)
         return scope, await store.use_of(scope.id)
 
-    scope, use = session.in_store(session.store_of(config), look)
+    scope, use = session.in_store(session.store_of(config), look, Missing.TELL)
     if as_json:
         show_json({**_described(scope), **_used_by(use)})
         return
@@ -103,8 +104,10 @@ def update(config: Path, /, name: str, *, as_json: bool, **options: Any) -> None
     """Change a scope for everyone who has it; each module option replaces that set."""
     from gateway.control.scopes import update_scope  # noqa: PLC0415 - SQL only when it is needed
 
-    url, routes, _ = session.store_and_routes_of(config)
     edit, who = _edit(options), session.actor()
+    if not edit:
+        raise click.UsageError("Nothing to change was given; name at least one option.")
+    url, routes, _ = session.store_and_routes_of(config)
     _saved(
         session.in_store(url, lambda store: update_scope(store, who, name, edit, routes.modules.bits)),
         "updated",

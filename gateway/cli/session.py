@@ -5,12 +5,14 @@ import os
 import pwd
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-from gateway.cli.output import REFUSED, fail, show_problems
-from gateway.control.refused import RefusedError
+from gateway.cli.output import fail, refuse_configuration, warn
+from gateway.control.refused import InUseError, RefusedError, UnknownError
 from gateway.domain.ports import StoreUnavailableError
+from gateway.domain.scope_use import ScopeUse
 
 if TYPE_CHECKING:
     from gateway.routing.table import RouteTable
@@ -35,8 +37,7 @@ def store_of(config: Path) -> str:
     try:
         return load_settings(config, os.environ).store.url
     except SettingsError as error:
-        show_problems(error.problems)
-        raise SystemExit(REFUSED) from None
+        refuse_configuration(error.problems)
 
 
 def store_and_routes_of(config: Path) -> "tuple[str, RouteTable, frozenset[str]]":
@@ -47,20 +48,49 @@ def store_and_routes_of(config: Path) -> "tuple[str, RouteTable, frozenset[str]]
     try:
         settings, routes = load_everything(config, os.environ, certificates=False)
     except SettingsError as error:
-        show_problems(error.problems)
-        raise SystemExit(REFUSED) from None
+        refuse_configuration(error.problems)
     return settings.store.url, routes, frozenset(settings.paths.allow)
 
 
-def in_store(url: str, work: "Callable[[Store], Awaitable[T]]") -> T:
+class Missing(StrEnum):
+    """What becomes of an embedded store that is not there."""
+
+    MAKE = "make"
+    """It is made, folder and all: for commands that put something into it."""
+    TELL = "tell"
+    """It is made where its folder is there, and the reader is told: for what a new store has to show too."""
+    REFUSE = "refuse"
+    """The command ends: what it looks for cannot be in a new store."""
+
+
+def in_store(url: str, work: "Callable[[Store], Awaitable[T]]", missing: Missing = Missing.MAKE) -> T:
     """Open the store and do the work. What may not or cannot be done ends the command with its sentence."""
     from gateway.store.opening import open_store  # noqa: PLC0415 - `--help` needs no database
 
     async def opened() -> T:
+        absent = None if missing is Missing.MAKE else _absent(url, missing)
         async with open_store(url) as store:
+            if absent is not None:
+                warn(f"made a new store at {absent}")
             return await work(store)
 
     return answered(opened)
+
+
+def _absent(url: str, missing: Missing) -> Path | None:
+    """Where an embedded store should be that is not there; None for one that is. Raises UnknownError."""
+    from gateway.store.address import StoreAddress  # noqa: PLC0415 - `--help` needs no database
+
+    path = StoreAddress.parse(url).path
+    if path is None or os.path.lexists(path):
+        return None
+    path = path.absolute()
+    if missing is Missing.TELL and path.parent.is_dir():
+        return path
+    raise UnknownError(
+        f"There is no store at {path}.",
+        hint="check `store` in the configuration, or run `gateway db upgrade`",
+    )
 
 
 def answered(work: Callable[[], Awaitable[T]]) -> T:
@@ -71,10 +101,20 @@ def answered(work: Callable[[], Awaitable[T]]) -> T:
 
     try:
         return asyncio.run(run())
+    except InUseError as error:
+        fail("\n".join(error.sentences), error.hint, used_by=users(error.use))
     except RefusedError as error:
         fail("\n".join(error.sentences), error.hint)
     except StoreUnavailableError as error:
         fail(str(error))
+
+
+def users(use: ScopeUse) -> list[dict[str, object]]:
+    """Those who have a scope, for programs."""
+    told: list[dict[str, object]] = []
+    told += [{"kind": "key", "id": key.key_id, "label": key.label, "trial": key.trial} for key in use.keys]
+    told += [{"kind": member.kind.value, "name": member.name} for member in use.members]
+    return told
 
 
 def path_of(target: str) -> str:

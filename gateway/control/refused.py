@@ -1,5 +1,7 @@
 """Why an operator's wish is not carried out: sentences for people, a kind for programs."""
 
+from gateway.domain.scope_use import ScopeUse
+
 
 class RefusedError(Exception):
     """What was asked may not be done. `sentences` say all that is wrong, `hint` what to do about it."""
@@ -31,4 +33,8 @@ class StateError(RefusedError):
 
 
 class InUseError(RefusedError):
-    """Somebody still needs it."""
+    """Somebody still needs it; `use` says who."""
+
+    def __init__(self, *sentences: str, use: ScopeUse, hint: str = "") -> None:
+        self.use = use
+        super().__init__(*sentences, hint=hint)

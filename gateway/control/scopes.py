@@ -80,17 +80,25 @@ async def scope_called(store: Questions, reference: str) -> Scope:
 async def scopes_called(store: Questions, references: Iterable[str]) -> list[Scope]:
     """The scopes of those names, each once. Raises UnknownError that tells of all the unknown ones."""
     found: dict[int, Scope] = {}
-    unknown: list[str] = []
+    unknown: list[UnknownError] = []
     for reference in references:
         try:
             scope = await scope_called(store, reference)
         except UnknownError as error:
-            unknown.append(" ".join((*error.sentences, error.hint)).rstrip())
+            unknown.append(error)
         else:
             found[scope.id] = scope
+    if len(unknown) == 1:
+        raise unknown[0]
     if unknown:
-        raise UnknownError(*unknown)
+        raise UnknownError(*(_in_one_line(error) for error in unknown))
     return list(found.values())
+
+
+def _in_one_line(error: RefusedError) -> str:
+    """What is wrong and what to do about it, where several such stand below one another."""
+    said = " ".join(error.sentences)
+    return f"{said.removesuffix('.')}; {error.hint}" if error.hint else said
 
 
 async def create_scope(
@@ -147,6 +155,7 @@ async def delete_scope(
         if use and fallback is None:
             raise InUseError(
                 f"The scope {scope.name!r} is in use by {listed_use(use)}.",
+                use=use,
                 hint="say what becomes of them: --fallback deny or --fallback full-access",
             )
         await writing.remove_scope(scope.id)

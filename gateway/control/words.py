@@ -11,6 +11,7 @@ from gateway.domain.scope import EVERY, SCOPE_NAME, ModuleSet
 
 LONGEST_LABEL: Final = 200
 NEVER: Final = "never"
+OTHER_EXPIRIES: Final = "or write a date such as 2030-12-31, or never"
 
 
 def label_of(text: str) -> str:
@@ -59,15 +60,27 @@ def expiry_of(text: str, now: float) -> float | None:
     if text == NEVER:
         return None
     try:
-        moment = _moment(text)
-        ends = now + duration(text) if moment is None else moment
+        ends = _ends(text, now)
     except ValueError as error:
-        raise InvalidError(
-            f"The expiry {text[:40]!r} {error}", hint="or a date such as 2030-12-31, or never"
-        ) from None
+        raise InvalidError(f"The expiry {text[:40]!r} {error}", hint=OTHER_EXPIRIES) from None
     if ends <= now:
         raise InvalidError(f"The expiry {text[:40]!r} is in the past.")
     return ends
+
+
+def expiry_fault(text: str) -> str:
+    """Why an expiry cannot be read, as the end of a sentence; empty if it can, were it in the past."""
+    try:
+        if text != NEVER:
+            _ends(text, 0.0)
+    except ValueError as error:
+        return f"{error}; {OTHER_EXPIRIES}"
+    return ""
+
+
+def _ends(text: str, now: float) -> float:
+    moment = _moment(text)
+    return now + duration(text) if moment is None else moment
 
 
 def _moment(text: str) -> float | None:

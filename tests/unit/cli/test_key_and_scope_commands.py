@@ -52,8 +52,12 @@ def refused(result: Result) -> str:
     return result.stderr
 
 
-def test_the_standard_scopes_are_there_from_the_first_command_on(gateway: Gateway) -> None:
-    listed = told(gateway("scopes", "list", "--json"))
+def test_the_standard_scopes_are_there_from_the_first_command_on(gateway: Gateway, tmp_path: Path) -> None:
+    (tmp_path / "var").mkdir()
+    first = gateway("scopes", "list", "--json")
+    assert first.stderr == f"warning: made a new store at {tmp_path / 'var' / 'store.db'}\n"
+    assert gateway("scopes", "list").stderr == ""
+    listed = told(first)
     assert [(scope["id"], scope["name"], scope["locked"]) for scope in listed] == [
         (10000, "api-v2", True),
         (10002, "mailchimp", True),
@@ -132,7 +136,12 @@ def test_the_life_of_a_key(gateway: Gateway) -> None:
     [
         (["keys", "create", "Website"], "at least one scope"),
         (["keys", "create", "Website", "--scope", "api-v3"], "did you mean api-v2?"),
-        (["keys", "create", "Website", "--scope", "api-v2", "--expires", "soon"], "'soon' is not a duration"),
+        (["keys", "create", "Website", "--scope", "api-v2", "--expires", "2001-01-01"], "is in the past"),
+        (["keys", "create", "Website", "--scope", "api-v3"], "'api-v3'.\nhint: did you mean"),
+        (
+            ["keys", "create", "Website", "--scope", "api-v3", "--scope", "power-bl"],
+            "There is no scope 'api-v3'; did you mean api-v2?\nThere is no scope 'power-bl'; did you mean",
+        ),
         (["keys", "create", "", "--scope", "api-v2"], "label is empty"),
         (["keys", "show", "7"], "no key 7"),
         (["keys", "update", "7", "--label", "x"], "no key 7"),
@@ -148,6 +157,7 @@ def test_the_life_of_a_key(gateway: Gateway) -> None:
 def test_what_is_refused_is_a_sentence_on_standard_error(
     gateway: Gateway, arguments: list[str], said: str
 ) -> None:
+    told(gateway("db", "upgrade", "--json"))
     assert said in refused(gateway(*arguments))
 
 
@@ -162,10 +172,66 @@ def test_what_is_refused_is_a_sentence_on_standard_error(
         ["scopes", "delete", "x", "--fallback", "none"],
         ["explain", "GET", "/v2/courses"],
         ["keys", "create", "x", "--scpoe", "api-v2"],
+        ["keys", "create", "x", "--scope", "api-v2", "--expires", "soon"],
+        ["keys", "update", "1", "--expires", "foo"],
+        ["keys", "update", "1"],
+        ["keys", "update", "1", "--trial", "power-bi", "--no-trial"],
+        ["scopes", "update", "website"],
     ],
 )
-def test_a_wrong_command_line_ends_with_two(gateway: Gateway, arguments: list[str]) -> None:
-    assert gateway(*arguments).exit_code == 2
+def test_a_wrong_command_line_ends_with_two(gateway: Gateway, tmp_path: Path, arguments: list[str]) -> None:
+    result = gateway(*arguments)
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert result.stderr.startswith("Usage: ")
+    assert not (tmp_path / "var").exists()
+
+
+LOOKING = [["keys", "list"], ["keys", "show", "1"], ["scopes", "list"], ["scopes", "show", "api-v2"]]
+LOOKING.append(["explain", "--key-id", "1", "GET", "/v2/courses"])
+
+
+@pytest.mark.parametrize("arguments", LOOKING, ids=" ".join)
+def test_looking_makes_no_folder_and_says_where_no_store_is(
+    gateway: Gateway, tmp_path: Path, arguments: list[str]
+) -> None:
+    assert f"error: There is no store at {tmp_path / 'var' / 'store.db'}.\nhint: " in refused(
+        gateway(*arguments)
+    )
+    assert not (tmp_path / "var").exists()
+
+
+@pytest.mark.parametrize("arguments", [LOOKING[1], LOOKING[4]], ids=" ".join)
+def test_what_cannot_be_in_a_new_store_is_looked_for_in_none(
+    gateway: Gateway, tmp_path: Path, arguments: list[str]
+) -> None:
+    (tmp_path / "var").mkdir()
+    assert "There is no store at" in refused(gateway(*arguments))
+    assert list((tmp_path / "var").iterdir()) == []
+
+
+def test_a_program_is_told_of_a_refusal_where_it_looks_for_data(gateway: Gateway, tmp_path: Path) -> None:
+    gateway("scopes", "create", "website", "--read", "courses")
+    gateway("keys", "create", "Shop", "--scope", "website")
+    gateway("keys", "update", "1", "--trial", "website")
+    in_use = gateway("scopes", "delete", "website", "--json")
+    assert (in_use.exit_code, in_use.stderr) == (1, "")
+    answer = json.loads(in_use.stdout)
+    assert answer["used_by"] == [
+        {"kind": "key", "id": 1, "label": "Shop", "trial": False},
+        {"kind": "key", "id": 1, "label": "Shop", "trial": True},
+    ]
+    assert "in use by key 1 (Shop)" in answer["error"]
+    assert "--fallback deny" in answer["hint"]
+    unknown = gateway("keys", "create", "x", "--scope", "websit", "--json")
+    assert unknown.exit_code == 1
+    assert json.loads(unknown.stdout) == {
+        "error": "There is no scope 'websit'.",
+        "hint": "did you mean website?",
+    }
+    (tmp_path / "gateway.yaml").write_text("stoer: x\n")
+    bad = gateway("keys", "list", "--json")
+    assert bad.exit_code == 1
+    assert json.loads(bad.stdout)["problems"][0]["line"] == 1
 
 
 def test_keys_are_imported_from_a_file_or_standard_input(gateway: Gateway, tmp_path: Path) -> None:
