@@ -19,7 +19,7 @@ workers: many
 routes: [one.yaml, two.yaml, missing.yaml]
 feeds:
   test:
-    upstream: https://127.0.0.1:1
+    upstream: ftp://127.0.0.1:1
     enforcement: obsrve
     timeouts: {conect: 2s, response: soon}
   Other: {upstream: http://127.0.0.1:1}
