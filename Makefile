@@ -4,7 +4,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup run test fmt lint types imports cover fuzz attack slow soak bench profile lock ci clean
+.PHONY: help setup run test fmt lint types imports cover fuzz attack slow slowhttptest soak bench profile lock ci clean
 
 PYTHON ?= $(firstword $(foreach name,python3.11 python3.12 python3.13 python3,$(shell command -v $(name))))
 VENV := .venv
@@ -63,6 +63,14 @@ attack: setup ## What attacks cost the gateway, as multiples of what they cost t
 	SCOPEGATE_ATTACK_SECONDS=1 SCOPEGATE_ATTACK_ROWS=20 \
 	  $(BIN)/python -m pytest tests/attack --capture no --timeout 1200 $(ARGS)
 
+slow: setup slowhttptest ## Clients that are slow on purpose, while another is served
+	$(BIN)/python -m pytest tests/slow $(ARGS)
+
+slowhttptest:
+	@command -v slowhttptest >/dev/null \
+	  || { test "$$(id -u)" = 0 && apt-get -qq update && apt-get -qq install -y slowhttptest >/dev/null; } \
+	  || echo "slowhttptest is not here and cannot be installed; the tests of slow clients are skipped" >&2
+
 soak: setup ## A million requests of mixed kinds, broken ones among them; minutes. ARGS="--requests N"
 	$(BIN)/python tests/soak/run.py $(ARGS)
 
@@ -81,7 +89,7 @@ lock: setup ## Pin every dependency anew, by name, version and hash alone
 	@! grep -nE '://|^-|@ ' requirements*.lock \
 	  || { echo "The lock names a place; it may hold names, versions and hashes alone." >&2; exit 1; }
 
-ci: lint types imports test ## What a change must pass
+ci: lint types imports slowhttptest test ## What a change must pass
 
 clean: ## Remove what the tasks made, .venv included
 	rm -rf $(VENV) build dist htmlcov .coverage .coverage.* .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
