@@ -217,7 +217,7 @@ class ClientConnection(asyncio.Protocol):
 
     def _something_waits(self) -> bool:
         """Whether more than an empty line has come of another request."""
-        return bool(self.waiting.strip(b"\r\n"))
+        return self.waiting not in {b"", b"\r", b"\r\n"}
 
     def _begin(self, line: RequestLine, introduction: Introduction) -> None:
         section = introduction.section

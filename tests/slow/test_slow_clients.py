@@ -70,6 +70,6 @@ def test_slow_clients_are_sent_away_and_another_is_served_throughout(
         assert attack.stdout is not None
         said = attack.stdout.read()
     assert served >= 20
-    assert slowest < 1.0
+    assert slowest < 3.0
     assert set(re.findall(r"service available:\S*\s+\S*(YES|NO)", said)) == {"YES"}, said[-2000:]
     until(lambda: counted(gateway, "gateway_connections") <= 1)

@@ -36,7 +36,7 @@ routes:
 
 FOLLOWER: Final = b"GET /follower HTTP/1.1\r\nHost: follower.test\r\n\r\n"
 UNFINISHED: Final = b"ended before its end"
-STATUS: Final = re.compile(rb"^HTTP/1\.1 ([2-5][0-9][0-9]) ", re.MULTILINE)
+STATUS: Final = re.compile(rb"HTTP/1\.1 ([2-5][0-9][0-9]) ")
 ASKED: Final = re.compile(rb"^X-Asked: (\S+)\r$", re.MULTILINE)
 
 
