@@ -390,5 +390,5 @@ async def run_worker(config: Path, bound: socket.socket, link: WorkerLink) -> in
             await link.ready()
             await link.drain_requested.wait()
             await worker.drain()
-        await worker.last_use.write()
+        await worker.last_use.write(everything=True)
     return 0

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Mapping
+from time import time
 from typing import Final, Protocol
 
 from gateway.domain.exchange import Exchange
@@ -10,6 +11,9 @@ from gateway.domain.ports import StoreUnavailableError
 
 WRITE_EVERY: Final = 5.0
 """Seconds between two writes."""
+
+PRECISION: Final = 60.0
+"""Seconds between two writes of one key: a busy one costs the store a write a minute."""
 
 log = logging.getLogger(__name__)
 
@@ -28,22 +32,29 @@ class LastUse:
     def __init__(self, book: UseBook) -> None:
         self._book = book
         self._used: dict[int, float] = {}
+        self._written: dict[int, float] = {}
+        """When each key was last written, as far as that was less than PRECISION ago."""
 
     def exchange(self, record: Exchange) -> None:
         """Note the use that an exchange made of a key."""
         if record.key_id is not None:
             self._used[record.key_id] = record.ts
 
-    async def write(self) -> None:
-        """Write down what was noted since the last time."""
-        used, self._used = self._used, {}
+    async def write(self, *, everything: bool = False) -> None:
+        """Write down what was noted: of keys that were not written lately, or of all."""
+        now = time()
+        self._written = {key: at for key, at in self._written.items() if now - at < PRECISION}
+        used = {key: at for key, at in self._used.items() if everything or key not in self._written}
         if not used:
             return
+        self._used = {key: at for key, at in self._used.items() if key not in used}
         try:
             await self._book.record_last_use(used)
         except StoreUnavailableError as why:
             log.warning("when keys were last used could not be written, and is kept: %s", why)
             self._used = used | self._used
+        else:
+            self._written |= dict.fromkeys(used, now)
 
     async def keep_writing(self) -> None:
         """Write again and again, until cancelled."""
