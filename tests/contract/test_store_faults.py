@@ -28,6 +28,9 @@ from gateway.store.opening import open_store, upgrade_store
 from gateway.store.schema import REVISION, metadata
 from gateway.store.store import Store
 
+pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+"""The driver's threads may still speak to a loop that has ended, when a file is taken from under them."""
+
 
 class Server(Protocol):
     """The test run's own PostgreSQL (conftest)."""

@@ -50,6 +50,7 @@ class Feed:
         self.answer: Answer = lambda _request: OK
         self.script: Script | None = None
         self.port = 0
+        self._open: set[asyncio.StreamWriter] = set()
         self._changed = asyncio.Condition()
 
     async def until(self, happened: Callable[["Feed"], bool], within: float = 5.0) -> None:
@@ -64,6 +65,7 @@ class Feed:
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Speak on one connection until either side ends it."""
         self.connections += 1
+        self._open.add(writer)
         await self._tell()
         with suppress(ConnectionError, asyncio.IncompleteReadError):
             if self.script is not None:
@@ -72,8 +74,15 @@ class Feed:
                 while await self._answered(reader, writer):
                     pass
         writer.close()
+        self._open.discard(writer)
         with suppress(ConnectionError):
             await writer.wait_closed()
+
+    async def end(self) -> None:
+        """End what is open, so that nothing outlives the loop."""
+        for writer in self._open:
+            writer.transport.abort()
+        await asyncio.sleep(0)
 
     async def _answered(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
         request = await self.read_request(reader, writer)
@@ -144,3 +153,4 @@ async def running_feed(
         yield feed
     finally:
         server.close()
+        await feed.end()
