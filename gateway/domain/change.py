@@ -13,7 +13,7 @@ class ChangeKind(StrEnum):
     SCOPE = "scope"
     """One API Scope, and so every principal that has it; the subject is its id."""
     MEMBER = "member"
-    """Who has which scope by a bearer token; the subject is `user:NAME` or `role:NAME`."""
+    """Who has which scope by a bearer token; the subject is `user:NAME`, `role:NAME` or `client:NAME`."""
 
 
 EVERY_SUBJECT: Final = "*"

@@ -1,14 +1,23 @@
 """What the data plane asks of the rest of the house; wiring gives it the rooms that can."""
 
+from collections.abc import Collection
 from typing import Protocol
 
 from gateway.domain.change import Changes
 from gateway.domain.exchange import Exchange
 from gateway.domain.key import KeyRecord
+from gateway.domain.scope import Scope
+from gateway.domain.scope_use import MemberUse
+from gateway.domain.token import TokenFacts
+from gateway.domain.verdict import Refusal
 
 
 class StoreUnavailableError(Exception):
     """The store did not answer; nobody's credential can be called good or bad. Says why, for operators."""
+
+
+class KeysUnavailableError(Exception):
+    """An issuer's keys, or its introspection, cannot be had; no token can be called good or bad. Says why."""
 
 
 class KeySource(Protocol):
@@ -20,6 +29,32 @@ class KeySource(Protocol):
         Keys that are disabled, revoked or expired are found too; the caller tells them apart.
         Raises StoreUnavailableError.
         """
+        ...
+
+
+class ScopeSource(Protocol):
+    """Where the API Scopes of a token's bearer are looked up."""
+
+    async def scopes_of_members(self, members: Collection[MemberUse]) -> tuple[Scope, ...]:
+        """Every scope that one of these users, roles or clients has, each once, in the order of their ids.
+
+        Raises StoreUnavailableError.
+        """
+        ...
+
+    async def scopes_named(self, names: Collection[str]) -> tuple[Scope, ...]:
+        """The scopes among these names, in the order of their ids; a name that is none is left out.
+
+        Raises StoreUnavailableError.
+        """
+        ...
+
+
+class TokenProver(Protocol):
+    """Who can tell whether a bearer token is good, and what it says."""
+
+    async def prove(self, token: bytes) -> TokenFacts | Refusal:
+        """What the token says, or why it is refused. Raises KeysUnavailableError."""
         ...
 
 

@@ -9,6 +9,7 @@ class MemberKind(StrEnum):
 
     USER = "user"
     ROLE = "role"
+    CLIENT = "client"
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +23,7 @@ class KeyUse:
 
 @dataclass(frozen=True, slots=True)
 class MemberUse:
-    """A user or a role that has the scope."""
+    """A user, a role or an OAuth2 client that has the scope."""
 
     kind: MemberKind
     name: str

@@ -1,12 +1,12 @@
 """How callers prove who they are."""
 
 import re
-from enum import StrEnum
 from typing import Annotated, Final, Self
 
 from pydantic import AfterValidator, Field, SecretStr, model_validator
 
 from gateway.document.section import Section, unfit
+from gateway.domain.token import ScopesFrom, WithoutScope
 from gateway.settings.credentials import FieldName, field_name
 
 _QUERY_NAME: Final = re.compile(r"[A-Za-z0-9._~-]{1,64}")
@@ -33,21 +33,6 @@ def _realm(text: str) -> str:
     if _REALM.fullmatch(text) is None:
         raise unfit("is not a realm", "use up to 128 ASCII characters without quotes and backslashes")
     return text
-
-
-class WithoutScope(StrEnum):
-    """What a proven user with no API Scope may do."""
-
-    DENY = "deny"
-    FULL_ACCESS = "full-access"
-
-
-class ScopesFrom(StrEnum):
-    """Where the scopes of a bearer token's user come from."""
-
-    MEMBERS = "members"
-    TOKEN = "token"  # noqa: S105 - an operator's word, not a token
-    BOTH = "both"
 
 
 class ApiKeySettings(Section):
