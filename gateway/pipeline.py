@@ -25,7 +25,7 @@ from gateway.forward.upstream import FeedUpstream
 from gateway.http1.grammar import TOKEN
 from gateway.http1.head import Section
 from gateway.identity.credential import Credential, CredentialReader
-from gateway.identity.keys import KeyIdentity
+from gateway.identity.identity import Identity
 from gateway.routing.canonical import canonical_path
 from gateway.routing.table import RouteTable
 
@@ -113,7 +113,7 @@ class Pipeline:
         self,
         routes: RouteTable,
         credentials: CredentialReader,
-        identity: KeyIdentity,
+        identity: Identity,
         upstreams: Mapping[str, FeedUpstream],
         rules: RequestRules,
         origins: OriginPolicies,

@@ -24,8 +24,9 @@ from gateway.forward.health import HealthTerms
 from gateway.forward.names import LookUp, Names, system_look_up
 from gateway.forward.places import Place
 from gateway.forward.upstream import Care, FeedUpstream, Timeouts
-from gateway.identity.credential import CredentialReader
-from gateway.identity.keys import KeyIdentity, Lifetimes
+from gateway.identity.credential import CredentialKind, CredentialReader
+from gateway.identity.identity import Identity, Lifetimes, Proofs
+from gateway.identity.keys import KeyProofs
 from gateway.identity.memory import Memory
 from gateway.link import WorkerLink
 from gateway.observe.health import WorkerHealth, worker_health
@@ -53,7 +54,7 @@ class Plane:
 
     settings: Settings
     routes: RouteTable
-    identity: KeyIdentity
+    identity: Identity
     upstreams: dict[str, FeedUpstream]
     terms: Terms
 
@@ -98,7 +99,8 @@ def plane_of(  # noqa: PLR0913 - what a plane is made of, each thing once
     lifetimes = Lifetimes(
         cache.principals, cache.ttl, cache.negative_ttl, settings.store.stale_for, limits.look_ups
     )
-    identity = KeyIdentity(keys, routes.modules, lifetimes, memory)
+    proofs: dict[CredentialKind, Proofs] = {CredentialKind.API_KEY: KeyProofs(keys)}
+    identity = Identity(proofs, routes.modules, lifetimes, memory)
     upstreams = {
         name: _upstream(name, feed, settings, deadlines, observer, look_up)
         for name, feed in settings.feeds.items()

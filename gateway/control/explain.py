@@ -19,7 +19,7 @@ from gateway.domain.permit import Permit, Verdict
 from gateway.domain.principal import Principal
 from gateway.domain.target import Target, Unmapped
 from gateway.domain.verdict import Reason, Refusal
-from gateway.identity.keys import principal_of
+from gateway.identity.proof import KeyProof
 from gateway.pipeline import judge
 from gateway.routing.canonical import EMPTY_SEGMENTS, ENCODED_SLASH, SEMICOLON, canonical_path
 from gateway.routing.routemap import METHODS
@@ -75,7 +75,7 @@ async def explain_key(
     """The trace of a request with a key, whose secret nobody needs. Raises UnknownError."""
     entry = await key_numbered(store, key_id)
     asked = _Asked(store, routes, relaxed, entry, question)
-    trace, principal = asked.trace(), principal_of(entry.record, routes.modules)
+    trace, principal = asked.trace(), KeyProof(entry.record).principal(routes.modules)
     detour = await _detour(asked, trace)
     return detour or await _with_ways(store, routes, trace, principal)
 
@@ -98,7 +98,7 @@ class _Asked:
         if isinstance(path, Refusal):
             return Trace(entry, question.method, question.path, None, None, credential, path)
         place = routes.place(question.method, question.host.encode("utf-8", "surrogateescape"), path)
-        principal = principal_of(entry.record, routes.modules)
+        principal = KeyProof(entry.record).principal(routes.modules)
         verdict = judge(place, credential or principal)
         votes, module = _votes(principal, place), _module(routes, place)
         shown = path.decode()

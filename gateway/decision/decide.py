@@ -94,16 +94,30 @@ def _trial_refusal(principal: Principal, target: Target, action: Action) -> Reas
 
 
 def _refused(principal: Principal, action: Action, module: str) -> Refusal:
-    """Say why: no scope at all, a scope that denies, or none that allows."""
+    """Say why; where each of two sides must permit, the first that does not gives the reason."""
+    refusing = next((side for side in principal.sides if not _permits(side, action, module)), ())
+    whose = (
+        "the API Scopes that your token names" if refusing is principal.token_scopes else "your API Scopes"
+    )
+    return _refused_by(refusing, whose, action, module)
+
+
+def _permits(scopes: tuple[Scope, ...], action: Action, module: str) -> bool:
+    votes = {scope.vote(action, module) for scope in scopes}
+    return Vote.ALLOW in votes and Vote.DENY not in votes
+
+
+def _refused_by(scopes: tuple[Scope, ...], whose: str, action: Action, module: str) -> Refusal:
+    """No scope at all, a scope that denies, or none that allows."""
     word = action.word
-    if not principal.scopes:
+    if not scopes:
         return Refusal(Reason.SCOPE_NONE, module=module, action=word)
-    denying = next((s for s in principal.scopes if s.vote(action, module) is Vote.DENY), None)
+    denying = next((scope for scope in scopes if scope.vote(action, module) is Vote.DENY), None)
     if denying is not None:
-        detail = f"Your API Scope '{denying.name}' denies {word} on {module}."
+        detail = f"{whose.capitalize()} API Scope '{denying.name}' denies {word} on {module}."
         return Refusal(Reason.SCOPE_DENIED, detail, module, word, denying.name)
-    names = ", ".join(f"'{scope.name}'" for scope in principal.scopes[:_MOST_NAMED])
-    unnamed = len(principal.scopes) - _MOST_NAMED
+    names = ", ".join(f"'{scope.name}'" for scope in scopes[:_MOST_NAMED])
+    unnamed = len(scopes) - _MOST_NAMED
     more = f" and {unnamed} more" if unnamed > 0 else ""
-    detail = f"None of your API Scopes ({names}{more}) allows {word} on {module}."
+    detail = f"None of {whose} API Scopes ({names}{more}) allows {word} on {module}."
     return Refusal(Reason.SCOPE_DENIED, detail, module, word)

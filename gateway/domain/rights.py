@@ -45,6 +45,11 @@ class Rights:
         """Whether at least one scope allows the pair and none denies it."""
         return bool(self.granted[action] >> bit & 1)
 
+    def within(self, bounds: "Rights") -> "Rights":
+        """What both allow."""
+        create, read, update, delete = (a & b for a, b in zip(self.granted, bounds.granted, strict=True))
+        return Rights((create, read, update, delete))
+
     @classmethod
     def of(cls, scopes: Iterable[Scope], index: ModuleIndex) -> Self:
         """Compile scopes against a module index. No scopes grant nothing."""

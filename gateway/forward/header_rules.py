@@ -138,7 +138,7 @@ def identity_lines(principal: Principal) -> bytes:
     lines = [b"X-Gateway-Principal: %b\r\n" % principal.name.encode("ascii", "backslashreplace")]
     if principal.key_id is not None:
         lines.append(b"X-Gateway-Key-Id: %d\r\n" % principal.key_id)
-    names = ",".join(scope.name for scope in principal.scopes)
+    names = ",".join(scope.name for scope in principal.held)
     lines.append(b"X-Gateway-Scopes: %b\r\n" % names.encode("ascii"))
     return b"".join(lines)
 

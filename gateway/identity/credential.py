@@ -1,5 +1,6 @@
 """What a caller presents: an API key or a bearer token, found in the request and reduced to a digest."""
 
+import re
 from enum import Enum
 from typing import Final
 from urllib.parse import unquote_to_bytes
@@ -11,6 +12,11 @@ from gateway.http1.head import Fields
 
 LONGEST_KEY: Final = 4096
 
+LONGEST_TOKEN: Final = 8192
+
+TOKEN68: Final = re.compile(rb"[A-Za-z0-9._~+/-]+=*")
+"""What a bearer token may be made of (RFC 6750 §2.1)."""
+
 
 class CredentialKind(Enum):
     """The two ways to say who one is."""
@@ -20,18 +26,19 @@ class CredentialKind(Enum):
 
 
 class Credential:
-    """One credential as presented, without its secret: only the digest is kept.
+    """One credential as presented. Of an API key only the digest is kept; a token is kept to be verified.
 
     `flawed` says that it cannot be good, so nobody needs to look it up. `answer`, `until` (monotonic seconds)
     and `generation` are what identity last found for it; they are identity's to read and write.
     """
 
-    __slots__ = ("answer", "digest", "flawed", "generation", "kind", "until")
+    __slots__ = ("answer", "digest", "flawed", "generation", "kind", "secret", "until")
 
-    def __init__(self, kind: CredentialKind, digest: bytes, *, flawed: bool) -> None:
+    def __init__(self, kind: CredentialKind, digest: bytes, *, flawed: bool, secret: bytes = b"") -> None:
         self.kind = kind
         self.digest = digest
         self.flawed = flawed
+        self.secret = secret
         self.answer: Principal | Refusal | None = None
         self.until = 0.0
         self.generation = -1
@@ -65,7 +72,7 @@ class CredentialReader:
         if keys:
             return _api_key(keys[0])
         if tokens:
-            return Credential(CredentialKind.BEARER, digest(tokens[0]), flawed=True)
+            return _token(tokens[0])
         return None
 
     def in_query(self, query: bytes, found: Credential | Refusal | None) -> Credential | Refusal | None:
@@ -90,6 +97,11 @@ class CredentialReader:
 def _api_key(key: bytes) -> Credential:
     flawed = not key or len(key) > LONGEST_KEY or well_formed(key) is False
     return Credential(CredentialKind.API_KEY, digest(key), flawed=flawed)
+
+
+def _token(token: bytes) -> Credential:
+    flawed = len(token) > LONGEST_TOKEN or TOKEN68.fullmatch(token) is None
+    return Credential(CredentialKind.BEARER, digest(token), flawed=flawed, secret=b"" if flawed else token)
 
 
 def _bearer_token(value: bytes) -> bytes | None:

@@ -1,214 +1,36 @@
-"""Who presents this credential? Answered from memory; the store is asked on a miss, once however many wait.
+"""API keys, proven: found in the store by their digest, and told apart by what became of them."""
 
-What is remembered is a fact, a key with its scopes, and never a verdict. While the store is away, who is
-known is served for a stated time, all others are told of the outage, and nobody's key is called bad for it.
-"""
-
-import asyncio
-from dataclasses import dataclass, replace
-from math import inf
-from time import monotonic, time
+from time import time
 from typing import Final
 
-from gateway.domain.change import Changes
-from gateway.domain.key import KeyRecord, KeyState
-from gateway.domain.ports import KeySource, StoreUnavailableError
-from gateway.domain.principal import Principal, PrincipalKind
-from gateway.domain.rights import ModuleIndex, Rights
+from gateway.domain.key import KeyState
+from gateway.domain.ports import KeySource
 from gateway.domain.verdict import Reason, Refusal
-from gateway.identity.credential import Credential, CredentialKind
-from gateway.identity.memory import Denied, Found, Known, Memory, rests_on
+from gateway.identity.credential import Credential
+from gateway.identity.proof import KeyProof
 
-LOOK_UP_WITHIN: Final = 2.0
-"""Seconds a caller waits for the store."""
-
-GLANCE: Final = 0.25
-"""Seconds a caller waits for a store that was away a moment ago."""
-
-MISSING: Final = Refusal(Reason.CREDENTIAL_MISSING)
 INVALID: Final = Refusal(Reason.CREDENTIAL_INVALID)
 EXPIRED: Final = Refusal(Reason.CREDENTIAL_EXPIRED)
 REVOKED: Final = Refusal(Reason.CREDENTIAL_REVOKED)
-UNAVAILABLE: Final = Refusal(Reason.STORE_UNAVAILABLE)
-TOO_MANY: Final = Refusal(Reason.OVERLOADED, "Too many unknown keys are being looked up; try again shortly.")
-NO_BEARER: Final = Refusal(Reason.CREDENTIAL_INVALID, "Bearer tokens are not accepted here; send an API key.")
 
 
-@dataclass(frozen=True, slots=True)
-class Lifetimes:
-    """How many principals are kept, and for how many seconds; `negative` is for unknown credentials.
+class KeyProofs:
+    """Tells what an API key proves."""
 
-    `stale` is for how long a principal whose time is up is still served while the store does not answer;
-    `look_ups` is how many may be under way. They outlast those who wait, and end when the driver does.
-    """
-
-    principals: int
-    ttl: float
-    negative: float
-    stale: float = 0.0
-    look_ups: int = 256
-
-
-class KeyIdentity:
-    """API keys, proven. `hits`, `misses` and `stale` count look-ups, for the metrics."""
-
-    def __init__(
-        self, source: KeySource, index: ModuleIndex, lifetimes: Lifetimes, memory: Memory | None = None
-    ) -> None:
+    def __init__(self, source: KeySource) -> None:
         self._source = source
-        self._index = index
-        self._lifetimes = lifetimes
-        self._memory = memory or Memory(lifetimes.principals)
-        self.hits = 0
-        self.misses = 0
-        self.stale = 0
 
-    def of(self, credential: Credential | None, now: float) -> Principal | Refusal | None:
-        """Who presents the credential, as far as is known now (monotonic seconds).
-
-        None means that the store has to be asked: `learn` does, and then this has an answer.
-        """
-        if credential is None:
-            return MISSING
-        memory = self._memory
-        if credential.generation == memory.generation and now < credential.until:
-            self.hits += 1
-            return credential.answer
-        if credential.flawed:
-            return INVALID if credential.kind is CredentialKind.API_KEY else NO_BEARER
-        known = memory.known(credential.digest)
-        if known is None:
-            denied = memory.denied(credential.digest)
-            if denied is None:
-                self.misses += 1
-                return None
-            credential.answer, credential.until = denied.refusal, denied.until
-        else:
-            until = min(known.found + self._lifetimes.ttl, known.expires)
-            if now >= until:
-                return self._out_of_time(known, now)
-            credential.answer, credential.until = self._principal(credential.digest, known), until
-        self.hits += 1
-        credential.generation = memory.generation
-        return credential.answer
-
-    def _out_of_time(self, known: Known, now: float) -> Principal | Refusal | None:
-        """A key that has to be looked up again, unless the store is known to be away."""
-        if self._memory.away and now < known.stale_until:
-            return self._served_stale(known, now)
-        self.misses += 1
-        return None
-
-    def _served_stale(self, known: Known, now: float) -> Principal | Refusal:
-        """What a key that cannot be looked up again proves: its own end is as certain as it was."""
-        self.stale += 1
-        return EXPIRED if now >= known.expires else self._principal(None, known)
-
-    def _principal(self, digest: bytes | None, known: Known) -> Principal:
-        """The principal under the modules of this configuration; kept if there is a digest to keep it by."""
-        if known.index is self._index:
-            return known.principal
-        principal = principal_of(known.record, self._index)
-        if digest is not None:
-            self._memory.keep(digest, replace(known, principal=principal, index=self._index))
-        return principal
-
-    async def learn(self, credential: Credential) -> Principal | Refusal:
-        """Ask the store who presents the credential, and remember. Those who ask the same share one look-up.
-
-        An outage is never a verdict on the credential: who is known is served for `Lifetimes.stale` seconds,
-        and anybody else is STORE_UNAVAILABLE.
-        """
-        digest = credential.digest
-        asked = self._memory.asking.get(digest) or self._begin(digest)
-        if asked is None:
-            who = self._without_the_store(digest)
-            return TOO_MANY if who is UNAVAILABLE and not self._memory.away else who
-        await asyncio.wait({asked}, timeout=self._patience(digest))
-        if not asked.done() or asked.cancelled():
-            return self._without_the_store(digest)
-        try:
-            found = asked.result()
-        except StoreUnavailableError:
-            return self._without_the_store(digest)
-        return found.refusal if isinstance(found, Denied) else self._principal(None, found)
-
-    def _patience(self, digest: bytes) -> float:
-        """How long to wait: hardly, if the store was away just now, or did not find this key again."""
-        known = self._memory.known(digest)
-        failing = self._memory.away or (known is not None and known.stale_until < inf)
-        return GLANCE if failing else LOOK_UP_WITHIN
-
-    def _without_the_store(self, digest: bytes) -> Principal | Refusal:
-        """The answer when a look-up failed, or took too long."""
-        memory, now = self._memory, monotonic()
-        known = memory.known(digest)
-        if known is None:
-            return UNAVAILABLE
-        if known.stale_until == inf:
-            known = replace(known, stale_until=now + self._lifetimes.stale)
-            memory.keep(digest, known)
-        return self._served_stale(known, now) if now < known.stale_until else UNAVAILABLE
-
-    def _begin(self, digest: bytes) -> asyncio.Future[Found] | None:
-        """Begin a look-up. It goes on when nobody waits any longer: what it finds is worth keeping."""
-        memory = self._memory
-        if memory.under_way >= self._lifetimes.look_ups:
-            return None
-        memory.under_way += 1
-        asked = asyncio.ensure_future(self._look_up(digest))
-        memory.asking[digest] = asked
-        asked.add_done_callback(lambda ended: self._answered(digest, ended))
-        return asked
-
-    def _answered(self, digest: bytes, ended: asyncio.Future[Found]) -> None:
-        memory = self._memory
-        memory.under_way -= 1
-        if memory.asking.get(digest) is ended:
-            del memory.asking[digest]
-        if not ended.cancelled():
-            ended.exception()  # those who wait have it; if all have left, nobody needs it
-
-    async def _look_up(self, digest: bytes) -> Found:
-        """One look-up. What was found while something changed is used once, and not kept."""
-        memory = self._memory
-        generation = memory.generation
-        record = await self._source.key_with_digest(digest)
-        found = self._judged(record, generation)
-        if generation == memory.generation and memory.believed:
-            memory.keep(digest, found)
-        return found
-
-    def _judged(self, record: KeyRecord | None, generation: int) -> Found:
-        now = monotonic()
+    async def proven(self, credential: Credential) -> KeyProof | Refusal:
+        """The proof of a key. Raises StoreUnavailableError."""
+        record = await self._source.key_with_digest(credential.digest)
         if record is None:
-            return self._refused(INVALID, now)
-        left = inf if record.expires_at is None else record.expires_at - time()
+            return INVALID
         if record.state is not KeyState.ACTIVE:
-            return self._refused(REVOKED, now)
-        if left <= 0:
-            return self._refused(EXPIRED, now)
-        principal = principal_of(record, self._index)
-        return Known(record, principal, self._index, now, now + left, generation, rests_on(record))
+            return REVOKED
+        if record.expires_at is not None and record.expires_at <= time():
+            return EXPIRED
+        return KeyProof(record)
 
-    def _refused(self, refusal: Refusal, now: float) -> Denied:
-        return Denied(refusal, now + self._lifetimes.negative)
-
-    def forget(self, changes: Changes) -> None:
-        """Forget what the changes touch; see Memory."""
-        self._memory.forget(changes)
-
-
-def principal_of(record: KeyRecord, index: ModuleIndex) -> Principal:
-    """The principal that an accepted key proves, its scopes compiled against the mapped modules."""
-    trial = record.trial
-    return Principal(
-        PrincipalKind.KEY,
-        f"key:{record.id}",
-        record.label,
-        record.scopes,
-        Rights.of(record.scopes, index),
-        trial,
-        None if trial is None else Rights.of(trial, index),
-        record.id,
-    )
+    def patience(self, _credential: Credential) -> float:
+        """See Proofs: nobody but the store is asked."""
+        return 0.0

@@ -1,4 +1,4 @@
-"""What a worker remembers of keys: facts from the store, and how far they can be believed.
+"""What a worker remembers of callers: facts from the store, and how far they can be believed.
 
 It outlives a reload, for a new configuration makes nobody unknown. Facts are believed as long as the change
 feed is read: it tells what has changed since. Unread for `stale_for`, it could hide a revocation, and then
@@ -6,6 +6,7 @@ nothing is remembered until it is read again.
 """
 
 import asyncio
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from math import inf
@@ -14,11 +15,12 @@ from typing import Final
 
 from cachetools import LRUCache, TLRUCache
 
-from gateway.domain.change import EVERY_SUBJECT, ChangeKind, Changes
-from gateway.domain.key import KeyRecord
+from gateway.domain.change import EVERY_SUBJECT, Changes
 from gateway.domain.principal import Principal
 from gateway.domain.rights import ModuleIndex
 from gateway.domain.verdict import Refusal
+from gateway.identity.credential import CredentialKind
+from gateway.identity.proof import BearerProof, Proof, Subject
 
 MOST_UNKNOWN: Final = 10_000
 """How many refused credentials are remembered."""
@@ -29,19 +31,16 @@ MOST_CHANGED: Final = 10_000
 LEAST_BELIEVED: Final = 1.0
 """Seconds that facts are believed at the least: a feed read four times a second is not away in between."""
 
-Subject = tuple[ChangeKind, str]
-"""What a change is about."""
-
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """A key that was good when it was found, with the principal it proves under one set of modules.
+    """A credential that was good when it was found, with the principal it proves under one set of modules.
 
-    Times are monotonic seconds: when it was found, and when the key expires. What it rests on must not have
+    Times are monotonic seconds: when it was found, and when it expires. What it rests on must not have
     changed since `generation`. `stale_until` is set when it could not be found again for want of the store.
     """
 
-    record: KeyRecord
+    proof: Proof
     principal: Principal
     index: ModuleIndex
     found: float
@@ -62,14 +61,6 @@ class Denied:
 Found = Known | Denied
 
 
-def rests_on(record: KeyRecord) -> frozenset[Subject]:
-    """What must not change for a key to be known: itself, and every scope it has."""
-    scopes = (*record.scopes, *(record.trial or ()))
-    return frozenset(
-        ((ChangeKind.KEY, str(record.id)), *((ChangeKind.SCOPE, str(scope.id)) for scope in scopes))
-    )
-
-
 def _until(_digest: bytes, denied: Denied, _now: float) -> float:
     return denied.until
 
@@ -83,11 +74,11 @@ def held_in(cache: TLRUCache[bytes, Denied], digest: bytes) -> Denied | None:
 
 
 class Memory:
-    """Keys that were found, and refusals; bounded both, so that guessing pushes out nobody who is known.
+    """Callers who were found, and refusals; bounded both, so that guessing pushes out nobody who is known.
 
     `away` says that the change feed could not be read when last tried, `believed` that it was read recently
     enough; `generation` counts what was forgotten. A look-up that may be shared is kept in `asking` by its
-    digest; `under_way` counts all that have not ended.
+    digest; `under_way` counts all that have not ended, by the kind of credential.
     """
 
     def __init__(self, principals: int, stale_for: float = inf) -> None:
@@ -95,7 +86,7 @@ class Memory:
         self.away = False
         self.believed = True
         self.asking: dict[bytes, asyncio.Future[Found]] = {}
-        self.under_way = 0
+        self.under_way = Counter[CredentialKind]()
         self._known: LRUCache[bytes, Known] = LRUCache(principals)
         self._denied: TLRUCache[bytes, Denied] = TLRUCache(MOST_UNKNOWN, _until, monotonic)
         self._changed: dict[Subject, int] = {}
@@ -104,14 +95,14 @@ class Memory:
         self._lapsing: asyncio.TimerHandle | None = None
 
     def resize(self, principals: int, stale_for: float) -> None:
-        """Go on under other settings; of more keys than fit, those used last stay."""
+        """Go on under other settings; of more callers than fit, those used last stay."""
         self._stale_for = stale_for
         if principals != self._known.maxsize:
             before, self._known = self._known, LRUCache(principals)
             self._known.update(before)
 
     def known(self, digest: bytes) -> Known | None:
-        """The key with this digest, unless something it rests on has changed since it was found."""
+        """Who has the credential with this digest, unless what it rests on has changed since it was found."""
         known = self._known.get(digest)
         if known is None:
             return None
@@ -135,8 +126,8 @@ class Memory:
     def forget(self, changes: Changes) -> None:
         """Forget what the changes touch; whoever it was is asked for anew.
 
-        The cost is that of the changes, however many keys are known: each is held against what changed when
-        it is next presented. Whoever asks from now on shares no look-up that began before.
+        The cost is that of the changes, however many callers are known: each is held against what changed
+        when it is next presented. Whoever asks from now on shares no look-up that began before.
         """
         if not (changes.gap or changes.rows):
             return
@@ -148,7 +139,17 @@ class Memory:
             self._known.clear()
             self._changed.clear()
         else:
-            self._changed.update(dict.fromkeys(subjects, self.generation))
+            of_any = {(kind, EVERY_SUBJECT) for kind, _ in subjects}
+            self._changed.update(dict.fromkeys(subjects | of_any, self.generation))
+
+    def forget_tokens(self) -> None:
+        """Forget what tokens prove: the rules that they were proven by are others now."""
+        self.generation += 1
+        self._denied.clear()
+        self.asking.clear()
+        tokens = [digest for digest, known in self._known.items() if isinstance(known.proof, BearerProof)]
+        for digest in tokens:
+            del self._known[digest]
 
     def _too_many(self, subjects: Iterable[Subject]) -> bool:
         named = list(subjects)

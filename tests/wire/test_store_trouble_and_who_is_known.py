@@ -225,7 +225,7 @@ async def test_many_who_ask_for_one_key_of_a_slow_store_cost_it_one_question(
         with locked(store_of(plane)):
             asking = [asyncio.create_task(asked()) for _ in range(50)]
             await until(lambda: plane.worker.snapshot()["values"]["gateway_in_flight"][0][1] == 50)
-            assert plane.worker._memory.under_way == 1
+            assert plane.worker._memory.under_way.total() == 1
         assert {await answer for answer in asking} == {SERVED}
         assert len(feed.requests) == 50
 

@@ -18,7 +18,8 @@ from gateway.domain.rights import ModuleIndex
 from gateway.domain.scope import Mode, ModuleSet, Scope
 from gateway.domain.verdict import Reason, Refusal
 from gateway.identity.credential import Credential, CredentialKind
-from gateway.identity.keys import KeyIdentity, Lifetimes
+from gateway.identity.identity import Identity, Lifetimes
+from gateway.identity.keys import KeyProofs
 from gateway.identity.memory import MOST_CHANGED, MOST_UNKNOWN, Denied, held_in
 
 INDEX = ModuleIndex.of(["courses", "users"])
@@ -45,6 +46,10 @@ class KeyShelf:
         if self.outage is not None:
             raise self.outage
         return found
+
+
+def identity_of(shelf: KeyShelf, index: ModuleIndex, lifetimes: Lifetimes) -> Identity:
+    return Identity({CredentialKind.API_KEY: KeyProofs(shelf)}, index, lifetimes)
 
 
 def record(key_id: int, *scopes: Scope, **more: object) -> KeyRecord:
@@ -76,7 +81,7 @@ async def until(happened: Callable[[], bool]) -> None:
 
 async def test_a_key_is_asked_for_once_and_then_known() -> None:
     shelf = KeyShelf(alpha=record(17, WEBSITE))
-    identity = KeyIdentity(shelf, INDEX, LONG)
+    identity = identity_of(shelf, INDEX, LONG)
     assert identity.of(presenting("alpha"), monotonic()) is None
     learned = await identity.learn(presenting("alpha"))
     assert isinstance(learned, Principal)
@@ -91,14 +96,14 @@ async def test_a_key_is_asked_for_once_and_then_known() -> None:
 
 async def test_without_a_credential_nobody_is_asked() -> None:
     shelf = KeyShelf()
-    assert reason_of(KeyIdentity(shelf, INDEX, LONG).of(None, monotonic())) is Reason.CREDENTIAL_MISSING
+    assert reason_of(identity_of(shelf, INDEX, LONG).of(None, monotonic())) is Reason.CREDENTIAL_MISSING
     assert shelf.asked == []
 
 
 @pytest.mark.parametrize("kind", CredentialKind)
 async def test_a_flawed_credential_never_reaches_the_store(kind: CredentialKind) -> None:
     shelf = KeyShelf()
-    identity = KeyIdentity(shelf, INDEX, LONG)
+    identity = identity_of(shelf, INDEX, LONG)
     answer = identity.of(Credential(kind, digest(b"sg_1_typo"), flawed=True), monotonic())
     assert reason_of(answer) is Reason.CREDENTIAL_INVALID
     assert shelf.asked == []
@@ -118,14 +123,14 @@ async def test_a_flawed_credential_never_reaches_the_store(kind: CredentialKind)
 async def test_a_key_that_was_good_is_told_from_one_that_never_was(
     more: dict[str, object], reason: Reason
 ) -> None:
-    identity = KeyIdentity(KeyShelf(alpha=record(17, WEBSITE, **more)), INDEX, LONG)
+    identity = identity_of(KeyShelf(alpha=record(17, WEBSITE, **more)), INDEX, LONG)
     assert reason_of(await identity.learn(presenting("alpha"))) is reason
     assert reason_of(identity.of(presenting("alpha"), monotonic())) is reason
 
 
 async def test_a_trial_set_is_compiled_beside_the_scopes_and_an_empty_one_is_not_none() -> None:
     shelf = KeyShelf(alpha=record(1, WEBSITE, trial=(HR,)), beta=record(2, WEBSITE, trial=()))
-    identity = KeyIdentity(shelf, INDEX, LONG)
+    identity = identity_of(shelf, INDEX, LONG)
     alpha = await identity.learn(presenting("alpha"))
     beta = await identity.learn(presenting("beta"))
     assert isinstance(alpha, Principal)
@@ -142,7 +147,7 @@ async def test_a_trial_set_is_compiled_beside_the_scopes_and_an_empty_one_is_not
 async def test_a_hundred_who_ask_at_once_share_one_look_up() -> None:
     shelf = KeyShelf(alpha=record(17, WEBSITE))
     shelf.open.clear()
-    identity = KeyIdentity(shelf, INDEX, LONG)
+    identity = identity_of(shelf, INDEX, LONG)
     waiting = [asyncio.create_task(identity.learn(presenting("alpha"))) for _ in range(100)]
     await until(lambda: len(shelf.asked) == 1)
     shelf.open.set()
@@ -154,7 +159,7 @@ async def test_a_hundred_who_ask_at_once_share_one_look_up() -> None:
 async def test_one_who_leaves_takes_nobody_along() -> None:
     shelf = KeyShelf(alpha=record(17, WEBSITE))
     shelf.open.clear()
-    identity = KeyIdentity(shelf, INDEX, LONG)
+    identity = identity_of(shelf, INDEX, LONG)
     first, second = (asyncio.create_task(identity.learn(presenting("alpha"))) for _ in range(2))
     await until(lambda: len(shelf.asked) == 1)
     first.cancel()
@@ -168,7 +173,7 @@ async def test_when_all_have_left_the_look_up_ends_without_a_complaint() -> None
     shelf = KeyShelf()
     shelf.open.clear()
     shelf.outage = StoreUnavailableError("gone")
-    identity = KeyIdentity(shelf, INDEX, LONG)
+    identity = identity_of(shelf, INDEX, LONG)
     only = asyncio.create_task(identity.learn(presenting("alpha")))
     await until(lambda: len(shelf.asked) == 1)
     only.cancel()
@@ -189,7 +194,7 @@ async def test_when_all_have_left_the_look_up_ends_without_a_complaint() -> None
 async def test_an_outage_is_no_verdict_on_the_credential_and_is_not_remembered(waiting: int) -> None:
     shelf = KeyShelf(alpha=record(17, WEBSITE))
     shelf.outage = StoreUnavailableError("the disk is gone")
-    identity = KeyIdentity(shelf, INDEX, LONG)
+    identity = identity_of(shelf, INDEX, LONG)
     answers = await asyncio.gather(*(identity.learn(presenting("alpha")) for _ in range(waiting)))
     assert {reason_of(answer) for answer in answers} == {Reason.STORE_UNAVAILABLE}
     assert identity.of(presenting("alpha"), monotonic()) is None
@@ -199,7 +204,7 @@ async def test_an_outage_is_no_verdict_on_the_credential_and_is_not_remembered(w
 
 async def test_who_is_known_stays_known_during_an_outage() -> None:
     shelf = KeyShelf(alpha=record(17, WEBSITE))
-    identity = KeyIdentity(shelf, INDEX, LONG)
+    identity = identity_of(shelf, INDEX, LONG)
     await identity.learn(presenting("alpha"))
     shelf.outage = StoreUnavailableError("gone")
     assert isinstance(identity.of(presenting("alpha"), monotonic()), Principal)
@@ -208,7 +213,7 @@ async def test_who_is_known_stays_known_during_an_outage() -> None:
 async def test_what_breaks_in_the_store_is_not_hidden_and_not_remembered() -> None:
     shelf = KeyShelf(alpha=record(17, WEBSITE))
     shelf.outage = RuntimeError("a bug")
-    identity = KeyIdentity(shelf, INDEX, LONG)
+    identity = identity_of(shelf, INDEX, LONG)
     with pytest.raises(RuntimeError, match="a bug"):
         await identity.learn(presenting("alpha"))
     shelf.outage = None
@@ -220,7 +225,7 @@ async def test_what_breaks_in_the_store_is_not_hidden_and_not_remembered() -> No
 
 async def test_guessing_does_not_push_out_those_who_are_known() -> None:
     shelf = KeyShelf(alpha=record(17, WEBSITE))
-    identity = KeyIdentity(shelf, INDEX, Lifetimes(principals=2, ttl=60.0, negative=60.0))
+    identity = identity_of(shelf, INDEX, Lifetimes(principals=2, ttl=60.0, negative=60.0))
     await identity.learn(presenting("alpha"))
     for guess in range(MOST_UNKNOWN + 50):
         await identity.learn(presenting(f"guess-{guess}"))
@@ -233,7 +238,7 @@ async def test_guessing_does_not_push_out_those_who_are_known() -> None:
 async def test_the_principals_kept_are_those_used_last_and_no_more_than_agreed() -> None:
     names = [f"k{number}" for number in range(20)]
     shelf = KeyShelf(**{name: record(number, WEBSITE) for number, name in enumerate(names, start=1)})
-    identity = KeyIdentity(shelf, INDEX, Lifetimes(principals=5, ttl=60.0, negative=5.0))
+    identity = identity_of(shelf, INDEX, Lifetimes(principals=5, ttl=60.0, negative=5.0))
     for name in names:
         await identity.learn(presenting(name))
         assert identity.of(presenting("k0"), monotonic()) is not None  # always in use
@@ -245,7 +250,7 @@ async def test_the_principals_kept_are_those_used_last_and_no_more_than_agreed()
 
 
 async def test_an_answer_is_used_until_its_time_is_up_and_not_after() -> None:
-    identity = KeyIdentity(KeyShelf(alpha=record(17, WEBSITE)), INDEX, LONG)
+    identity = identity_of(KeyShelf(alpha=record(17, WEBSITE)), INDEX, LONG)
     await identity.learn(presenting("alpha"))
     credential = presenting("alpha")
     now = monotonic()
@@ -256,7 +261,7 @@ async def test_an_answer_is_used_until_its_time_is_up_and_not_after() -> None:
 async def test_a_principal_outlives_neither_its_time_nor_its_keys() -> None:
     soon = time() + 0.08
     shelf = KeyShelf(alpha=record(1, WEBSITE, expires_at=soon), beta=record(2, WEBSITE))
-    identity = KeyIdentity(shelf, INDEX, Lifetimes(principals=10, ttl=0.05, negative=0.05))
+    identity = identity_of(shelf, INDEX, Lifetimes(principals=10, ttl=0.05, negative=0.05))
     alpha, beta = presenting("alpha"), presenting("beta")
     for credential in (alpha, beta):
         assert isinstance(await identity.learn(credential), Principal)
@@ -270,7 +275,7 @@ async def test_a_principal_outlives_neither_its_time_nor_its_keys() -> None:
 
 async def test_with_no_lifetime_nothing_is_kept_and_every_answer_is_right() -> None:
     shelf = KeyShelf(alpha=record(17, WEBSITE))
-    identity = KeyIdentity(shelf, INDEX, Lifetimes(principals=10, ttl=0.0, negative=0.0))
+    identity = identity_of(shelf, INDEX, Lifetimes(principals=10, ttl=0.0, negative=0.0))
     for _ in range(3):
         assert isinstance(await identity.learn(presenting("alpha")), Principal)
         assert reason_of(await identity.learn(presenting("nobody"))) is Reason.CREDENTIAL_INVALID
@@ -313,7 +318,7 @@ KEY, SCOPE, MEMBER = ChangeKind.KEY, ChangeKind.SCOPE, ChangeKind.MEMBER
 )
 async def test_a_change_is_forgotten_by_key_by_scope_and_by_gap(told: Changes, forgotten: set[str]) -> None:
     shelf = KeyShelf(alpha=record(1, WEBSITE), beta=record(2, HR), gamma=record(3, WEBSITE, trial=(HR,)))
-    identity = KeyIdentity(shelf, INDEX, LONG)
+    identity = identity_of(shelf, INDEX, LONG)
     held = {name: presenting(name) for name in ("alpha", "beta", "gamma")}
     for credential in held.values():
         await identity.learn(credential)
@@ -326,7 +331,7 @@ async def test_a_change_is_forgotten_by_key_by_scope_and_by_gap(told: Changes, f
 
 async def test_a_change_lets_those_be_asked_for_anew_who_were_refused_before() -> None:
     shelf = KeyShelf()
-    identity = KeyIdentity(shelf, INDEX, LONG)
+    identity = identity_of(shelf, INDEX, LONG)
     credential = presenting("alpha")
     assert reason_of(await identity.learn(credential)) is Reason.CREDENTIAL_INVALID
     assert reason_of(identity.of(credential, monotonic())) is Reason.CREDENTIAL_INVALID
@@ -339,7 +344,7 @@ async def test_a_change_lets_those_be_asked_for_anew_who_were_refused_before() -
 async def test_what_was_found_while_something_changed_is_not_kept() -> None:
     shelf = KeyShelf(alpha=record(1, WEBSITE))
     shelf.open.clear()
-    identity = KeyIdentity(shelf, INDEX, LONG)
+    identity = identity_of(shelf, INDEX, LONG)
     learning = asyncio.create_task(identity.learn(presenting("alpha")))
     await until(lambda: len(shelf.asked) == 1)
     shelf.records[digest(b"alpha")] = record(1, WEBSITE, state=KeyState.REVOKED)
@@ -353,7 +358,7 @@ async def test_what_was_found_while_something_changed_is_not_kept() -> None:
 async def test_who_asks_after_a_change_does_not_share_a_look_up_from_before_it() -> None:
     shelf = KeyShelf(alpha=record(1, WEBSITE))
     shelf.open.clear()
-    identity = KeyIdentity(shelf, INDEX, LONG)
+    identity = identity_of(shelf, INDEX, LONG)
     before = asyncio.create_task(identity.learn(presenting("alpha")))
     await until(lambda: len(shelf.asked) == 1)
     shelf.records[digest(b"alpha")] = record(1, WEBSITE, state=KeyState.REVOKED)
@@ -368,7 +373,7 @@ async def test_who_asks_after_a_change_does_not_share_a_look_up_from_before_it()
 
 
 async def test_no_change_at_all_forgets_nothing() -> None:
-    identity = KeyIdentity(KeyShelf(), INDEX, LONG)
+    identity = identity_of(KeyShelf(), INDEX, LONG)
     await identity.learn(presenting("nobody"))
     identity.forget(Changes((), 7))
     assert reason_of(identity.of(presenting("nobody"), monotonic())) is Reason.CREDENTIAL_INVALID
@@ -376,7 +381,7 @@ async def test_no_change_at_all_forgets_nothing() -> None:
 
 async def test_one_change_among_many_principals_does_not_hold_up_the_loop() -> None:
     shelf = KeyShelf(**{f"k{number}": record(number, WEBSITE) for number in range(1, 20_001)})
-    identity = KeyIdentity(shelf, INDEX, Lifetimes(principals=50_000, ttl=60.0, negative=5.0))
+    identity = identity_of(shelf, INDEX, Lifetimes(principals=50_000, ttl=60.0, negative=5.0))
     for number in range(1, 20_001):
         await identity.learn(presenting(f"k{number}"))
     started = monotonic()
@@ -389,7 +394,7 @@ async def test_one_change_among_many_principals_does_not_hold_up_the_loop() -> N
 
 async def test_endless_changes_take_no_endless_memory_and_are_all_heeded() -> None:
     shelf = KeyShelf(alpha=record(1, WEBSITE))
-    identity = KeyIdentity(shelf, INDEX, LONG)
+    identity = identity_of(shelf, INDEX, LONG)
     await identity.learn(presenting("alpha"))
     for number in range(2, 3 * MOST_CHANGED):
         identity.forget(changes((KEY, str(number))))
@@ -402,6 +407,6 @@ async def test_endless_changes_take_no_endless_memory_and_are_all_heeded() -> No
 async def test_a_new_key_is_of_use_at_once() -> None:
     secret = new_key(5)
     shelf = KeyShelf(**{secret: record(5, WEBSITE)})
-    identity = KeyIdentity(shelf, INDEX, LONG)
+    identity = identity_of(shelf, INDEX, LONG)
     credential = Credential(CredentialKind.API_KEY, digest(secret.encode()), flawed=False)
     assert isinstance(await identity.learn(credential), Principal)
