@@ -9,6 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from gateway.store.address import WAIT_S, StoreAddress
+from gateway.store.sqlite_driver import connect_sqlite
 
 CONNECTIONS: Final = 5
 """Connections a process holds at most; a look-up takes well under a millisecond."""
@@ -21,7 +22,7 @@ def make_engine(address: StoreAddress) -> AsyncEngine:
     """An engine for the place; nothing is connected yet."""
     engine = create_async_engine(
         _driver_url(address),
-        connect_args=address.connect_args,
+        connect_args=_connect_args(address),
         hide_parameters=True,
         pool_size=CONNECTIONS,
         max_overflow=0,
@@ -67,6 +68,12 @@ def _driver_url(address: StoreAddress) -> URL:
     if address.path is None:
         return address.url
     return address.url.set(database=f"file:{quote(str(address.path))}", query={"mode": "rw", "uri": "true"})
+
+
+def _connect_args(address: StoreAddress) -> dict[str, Any]:
+    if address.path is None:
+        return address.connect_args
+    return {**address.connect_args, "async_creator_fn": connect_sqlite}
 
 
 def _prepare_sqlite(connection: Any, entry: ConnectionPoolEntry) -> None:  # noqa: ANN401 - the driver's own

@@ -10,6 +10,7 @@ import stat
 import subprocess
 import sys
 import tempfile
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Protocol
@@ -28,8 +29,7 @@ from gateway.store.opening import open_store, upgrade_store
 from gateway.store.schema import REVISION, metadata
 from gateway.store.store import Store
 
-pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
-"""The driver's threads may still speak to a loop that has ended, when a file is taken from under them."""
+PATIENCE = 10.0
 
 
 class Server(Protocol):
@@ -106,6 +106,18 @@ async def test_a_store_deleted_under_us_is_not_made_again_empty(tmp_path: Path) 
         assert {type(answer) for answer in answers} == {StoreUnavailableError}
         assert "is not there" in str(answers[0])
     assert not path.exists()
+
+
+def test_a_file_that_cannot_be_opened_leaves_no_thread_to_break_when_the_loop_has_ended(
+    tmp_path: Path,
+) -> None:
+    before = set(threading.enumerate())
+    for number in range(40):
+        (tmp_path / str(number)).mkdir()
+        assert "cannot be opened" in asyncio.run(refusal(f"sqlite:///{tmp_path}/{number}"))
+        for left in set(threading.enumerate()) - before:
+            left.join(PATIENCE)
+            assert not left.is_alive()
 
 
 @pytest.mark.parametrize(
