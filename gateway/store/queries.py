@@ -3,11 +3,13 @@
 from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
-from sqlalchemy import Row, Select, and_, bindparam, func, select
+from sqlalchemy import Row, Select, and_, bindparam, func, or_, select
 
 from gateway.domain.key import KeyRecord, KeyState
 from gateway.domain.key_entry import KeyEntry, SecretEntry
 from gateway.domain.scope import Mode, ModuleSet, Scope
+from gateway.domain.scope_use import MemberKind, MemberUse
+from gateway.store.membership import Membership
 from gateway.store.schema import api_keys, audit, changes, key_scopes, key_secrets, members, scopes
 
 Rows = Sequence[Row[Any]]
@@ -38,6 +40,9 @@ _WITH_SCOPES: Final = api_keys.outerjoin(key_scopes, key_scopes.c.key_id == api_
 ALL_SCOPES: Final[Select[Any]] = select(*_SCOPE).order_by(scopes.c.name)
 SCOPE_BY_NAME: Final[Select[Any]] = select(*_SCOPE).where(scopes.c.name == bindparam("name"))
 SCOPE_BY_ID: Final[Select[Any]] = select(*_SCOPE).where(scopes.c.id == bindparam("id"))
+SCOPES_NAMED: Final[Select[Any]] = select(*_SCOPE).where(
+    scopes.c.name.in_(bindparam("names", expanding=True))
+)
 
 KEY_BY_DIGEST: Final[Select[Any]] = (
     select(*_KEY, key_secrets.c.expires_at.label("secret_expires_at"), key_scopes.c.trial, *_SCOPE)
@@ -83,6 +88,27 @@ MEMBERS_WITH_SCOPE: Final[Select[Any]] = (
     .order_by(members.c.kind, members.c.name)
 )
 
+_ONE_OF: Final = or_(
+    *(
+        and_(members.c.kind == kind, members.c.name.in_(bindparam(kind.value, expanding=True)))
+        for kind in MemberKind
+    )
+)
+"""Members by kind and name, each kind with its list: `user`, `role` and `client`."""
+
+SCOPES_OF_MEMBERS: Final[Select[Any]] = select(*_SCOPE).where(
+    scopes.c.id.in_(select(members.c.scope_id).where(_ONE_OF))
+)
+ALL_MEMBERSHIPS: Final[Select[Any]] = select(
+    *_SCOPE, members.c.kind, members.c.name.label("member_name")
+).join(members, members.c.scope_id == scopes.c.id)
+MEMBERSHIPS_OF: Final = ALL_MEMBERSHIPS.where(_ONE_OF)
+MEMBERSHIP: Final[Select[Any]] = select(members.c.id).where(
+    members.c.scope_id == bindparam("scope_id"),
+    members.c.kind == bindparam("kind"),
+    members.c.name == bindparam("name"),
+)
+
 LATEST_CHANGE: Final[Select[Any]] = select(func.max(changes.c.seq).label("latest"))
 _SPAN: Final = select(
     func.min(changes.c.seq).label("first"), func.max(changes.c.seq).label("latest")
@@ -120,6 +146,11 @@ def scope_of(row: Row[Any]) -> Scope:
         bypass_enabled_flag=row.bypass_enabled_flag,
         locked=row.locked,
     )
+
+
+def membership_of(row: Row[Any]) -> Membership:
+    """The scope in a row, and who has it."""
+    return Membership(scope_of(row), MemberUse(MemberKind(row.kind), row.member_name))
 
 
 def record_of(rows: Rows, expires_at: float | None) -> KeyRecord:

@@ -1,9 +1,9 @@
 """What can be asked of a store, by readers and, within its transaction, by a writer."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from itertools import groupby
-from typing import Any, Final, Protocol
+from typing import Any, Final, Protocol, TypeVar
 
 import orjson
 from sqlalchemy import Row, Select
@@ -12,15 +12,21 @@ from gateway.domain.audit import AuditEntry
 from gateway.domain.change import Change, ChangeKind, Changes
 from gateway.domain.key import KeyRecord
 from gateway.domain.key_entry import KeyEntry
-from gateway.domain.scope import Scope
+from gateway.domain.scope import SCOPE_NAME, Scope
 from gateway.domain.scope_use import KeyUse, MemberKind, MemberUse, ScopeUse
 from gateway.store import queries
+from gateway.store.membership import Membership
+
+T = TypeVar("T")
 
 MAX_ID: Final = 2**63 - 1
 """The largest id either database can hold; a larger one is nobody's."""
 
-DIGESTS_AT_ONCE: Final = 500
+VALUES_AT_ONCE: Final = 500
 """How many values one statement carries."""
+
+LONGEST_NAME: Final = 200
+"""Characters of a member's name; a longer one is nobody's."""
 
 
 class Reading(Protocol):
@@ -67,10 +73,8 @@ class Questions:
 
     async def owners_of(self, digests: Iterable[bytes]) -> dict[bytes, int]:
         """Which of these digests are on record, and the id of the key each belongs to."""
-        wanted = list(digests)
         found: dict[bytes, int] = {}
-        for start in range(0, len(wanted), DIGESTS_AT_ONCE):
-            part = wanted[start : start + DIGESTS_AT_ONCE]
+        for part in _parts(list(digests)):
             for row in await self._ask(queries.KNOWN_DIGESTS, digests=part):
                 found[bytes(row.digest)] = row.key_id
         return found
@@ -90,6 +94,41 @@ class Questions:
             return None
         rows = await self._ask(queries.SCOPE_BY_ID, id=scope_id)
         return queries.scope_of(rows[0]) if rows else None
+
+    async def scopes_named(self, names: Collection[str]) -> tuple[Scope, ...]:
+        """The scopes among these names, in the order of their ids; a name that is none is left out."""
+        possible = [name for name in dict.fromkeys(names) if SCOPE_NAME.fullmatch(name)]
+        found: dict[int, Scope] = {}
+        for part in _parts(possible):
+            rows = await self._ask(queries.SCOPES_NAMED, names=part)
+            found |= {row.scope_id: queries.scope_of(row) for row in rows}
+        return _by_id(found)
+
+    async def scopes_of_members(self, members: Collection[MemberUse]) -> tuple[Scope, ...]:
+        """Every scope that one of these users, roles or clients has, each once, in the order of their ids."""
+        found: dict[int, Scope] = {}
+        for part in _parts(_possible(members)):
+            rows = await self._ask(queries.SCOPES_OF_MEMBERS, **_by_kind(part))
+            found |= {row.scope_id: queries.scope_of(row) for row in rows}
+        return _by_id(found)
+
+    async def memberships(self, members: Collection[MemberUse] | None = None) -> list[Membership]:
+        """Who has which scope by a bearer token: of these members, or of all; by scope, kind and name."""
+        rows: list[Row[Any]] = []
+        if members is None:
+            rows += await self._ask(queries.ALL_MEMBERSHIPS)
+        else:
+            for part in _parts(_possible(members)):
+                rows += await self._ask(queries.MEMBERSHIPS_OF, **_by_kind(part))
+        return sorted(map(queries.membership_of, rows), key=_reading_order)
+
+    async def has_scope(self, member: MemberUse, scope_id: int) -> bool:
+        """Whether a user, a role or a client has a scope itself."""
+        if not _possible([member]):
+            return False
+        return bool(
+            await self._ask(queries.MEMBERSHIP, scope_id=scope_id, kind=member.kind, name=member.name)
+        )
 
     async def use_of(self, scope_id: int) -> ScopeUse:
         """Who has a scope."""
@@ -124,3 +163,42 @@ class Questions:
 
     async def _ask(self, statement: Select[Any], **values: Any) -> Sequence[Row[Any]]:  # noqa: ANN401 - binds
         return await self._reading.rows(statement, values)
+
+
+def _parts(values: Sequence[T]) -> Iterator[Sequence[T]]:
+    """The values, as many at a time as one statement carries."""
+    for start in range(0, len(values), VALUES_AT_ONCE):
+        yield values[start : start + VALUES_AT_ONCE]
+
+
+def _possible(members: Iterable[MemberUse]) -> list[MemberUse]:
+    """Those that can be on record at all, each once: a token may name its bearer anything."""
+    return [member for member in dict.fromkeys(members) if _is_storable(member.name)]
+
+
+def _is_storable(name: str) -> bool:
+    """Whether a text column can hold a name: of bounded length, without NUL, and all of it Unicode text."""
+    if len(name) > LONGEST_NAME or "\0" in name:
+        return False
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _by_kind(members: Iterable[MemberUse]) -> dict[str, list[str]]:
+    """The names of members under the word of their kind."""
+    names: dict[str, list[str]] = {kind.value: [] for kind in MemberKind}
+    for member in members:
+        names[member.kind.value].append(member.name)
+    return names
+
+
+def _by_id(scopes: Mapping[int, Scope]) -> tuple[Scope, ...]:
+    return tuple(scopes[number] for number in sorted(scopes))
+
+
+def _reading_order(membership: Membership) -> tuple[str, int, str]:
+    member = membership.member
+    return membership.scope.name, list(MemberKind).index(member.kind), member.name

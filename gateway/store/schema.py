@@ -20,7 +20,7 @@ from sqlalchemy import (
     false,
 )
 
-REVISION: Final = "0001"
+REVISION: Final = "0002"
 """The newest migration: what a store must have had to be read by this release."""
 
 STANDARD_IDS: Final = range(10_000, 11_000)
@@ -104,7 +104,7 @@ members = Table(
     metadata,
     Column("id", ID, primary_key=True),
     Column("scope_id", ForeignKey("scopes.id"), nullable=False),
-    Column("kind", String(4), CheckConstraint("kind IN ('user', 'role')", "kind"), nullable=False),
+    Column("kind", String(6), CheckConstraint("kind IN ('user', 'role', 'client')", "kind"), nullable=False),
     Column("name", String(200), nullable=False),
     UniqueConstraint("scope_id", "kind", "name"),
     Index("ix_members_kind", "kind", "name"),

@@ -29,7 +29,7 @@ RECORD_USE = _USED.values(
 
 
 class Store(Questions):
-    """An open store; `open_store` makes one. Implements `KeySource` for the data plane.
+    """An open store; `open_store` makes one. Implements `KeySource` and `ScopeSource` for the data plane.
 
     Every method raises StoreUnavailableError when the database does not answer.
     """

@@ -71,9 +71,15 @@ class Writing(Questions):
         self._note(ChangeKind.SCOPE, scope_id)
 
     async def add_member(self, scope_id: int, member: MemberUse) -> None:
-        """Give a user or a role a scope it does not have."""
+        """Give a user, a role or a client a scope it does not have."""
         row = {"scope_id": scope_id, "kind": member.kind, "name": member.name}
         await self._run(insert(members).values(row))
+        self._note(ChangeKind.MEMBER, f"{member.kind}:{member.name}")
+
+    async def remove_member(self, scope_id: int, member: MemberUse) -> None:
+        """Take a scope from a user, a role or a client that has it."""
+        same = members.c.kind == member.kind, members.c.name == member.name
+        await self._run(delete(members).where(members.c.scope_id == scope_id, *same))
         self._note(ChangeKind.MEMBER, f"{member.kind}:{member.name}")
 
     async def add_key(self, label: str, expires_at: float | None) -> int:

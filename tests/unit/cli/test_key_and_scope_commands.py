@@ -10,6 +10,7 @@ from click.testing import CliRunner, Result
 
 from gateway.cli import main
 from gateway.domain.key_format import digest, well_formed
+from gateway.store.schema import REVISION
 
 CONFIG = """\
 store: sqlite:///{store}
@@ -278,7 +279,7 @@ def test_explain_ends_with_zero_for_a_permit_and_one_for_a_refusal(gateway: Gate
 
 
 def test_the_store_is_upgraded_and_says_from_where_to_where(gateway: Gateway) -> None:
-    assert told(gateway("db", "upgrade", "--json")) == {"from": None, "to": "0001", "changed": True}
+    assert told(gateway("db", "upgrade", "--json")) == {"from": None, "to": REVISION, "changed": True}
     assert told(gateway("db", "upgrade", "--json"))["changed"] is False
     assert "already" in gateway("db", "upgrade").stdout
 
