@@ -96,6 +96,8 @@ class Supervisor:
         Raises CannotStartError if a worker cannot start at all.
         """
         self._heed_signals()
+        for warning in self._plan.warnings:
+            log.warning("%s", warning)
         async with self._admin():
             try:
                 if await self._started():
@@ -270,7 +272,4 @@ async def supervise(  # noqa: PLR0913 - what a gateway is made of, each thing on
     CannotListenError and CannotStartError, each with a sentence for operators.
     """
     orders = Orders(plan.config, log_format, worker_module, plan.texts)
-    supervisor = Supervisor(plan, load, Listening.by(plan), orders, watch=watch)
-    for warning in plan.warnings:
-        log.warning("%s", warning)
-    return await supervisor.run(say_ready)
+    return await Supervisor(plan, load, Listening.by(plan), orders, watch=watch).run(say_ready)

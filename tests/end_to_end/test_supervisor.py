@@ -312,6 +312,15 @@ def test_a_second_signal_ends_at_once(start: Start) -> None:
         assert gateway.end() == 1
 
 
+def test_a_signal_ends_the_start_in_order_from_the_first_word_on(start: Start) -> None:
+    gateway = start()
+    until(lambda: gateway.told("toys"))
+    gateway.signal(signal.SIGTERM)
+    assert gateway.end() == 0
+    assert gateway.told("draining")
+    assert not gateway.told("Traceback")
+
+
 def test_a_signal_before_the_workers_are_ready_ends_the_start(start: Start, tmp_path: Path) -> None:
     (tmp_path / "toy.conf").write_text("stuck")
     gateway = start()
