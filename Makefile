@@ -4,7 +4,8 @@ SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup run test fmt lint types imports cover fuzz attack slow slowhttptest soak bench profile lock ci clean
+.PHONY: help setup run test fmt lint types imports cover fuzz attack slow slowhttptest soak bench profile lock ci clean \
+  authorization-server
 
 PYTHON ?= $(firstword $(foreach name,python3.11 python3.12 python3.13 python3,$(shell command -v $(name))))
 VENV := .venv
@@ -15,6 +16,14 @@ LOCKING := --quiet --generate-hashes --strip-extras --allow-unsafe --no-header -
   --no-emit-index-url --no-emit-find-links --no-emit-trusted-host --no-emit-options
 DEV_GROUP := import tomllib; \
   print(*tomllib.load(open("pyproject.toml", "rb"))["dependency-groups"]["dev"], sep="\n")
+
+OIDC := tests/oidc
+OIDC_STAMP := $(OIDC)/node_modules/.package-lock.json
+NO_ADDRESSES := import json, pathlib; \
+  lock = pathlib.Path("$(OIDC)/package-lock.json"); \
+  told = json.loads(lock.read_text()); \
+  [package.pop("funding", None) for package in told["packages"].values()]; \
+  lock.write_text(json.dumps(told, indent=2) + "\n")
 
 help: ## List every task
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -34,10 +43,17 @@ $(STAMP): pyproject.toml requirements-dev.lock
 run: setup ## Sample feed, gateway, scopes and keys, with curl lines to try; options in ARGS
 	exec $(BIN)/gateway demo $(ARGS)
 
-test: setup ## Every test but the slow ones; ARGS go to pytest
+test: setup authorization-server ## Every test but the slow ones; ARGS go to pytest
 	$(BIN)/python -m pytest -n auto -m "not slow" $(ARGS) || { test -n "$$CI" \
 	  && echo "Once more, alone: what failed beside all the others on a busy machine." \
 	  && $(BIN)/python -m pytest --last-failed --last-failed-no-failures none $(ARGS); }
+
+authorization-server: $(OIDC_STAMP)
+
+$(OIDC_STAMP): $(OIDC)/package.json $(OIDC)/package-lock.json
+	@{ command -v npm >/dev/null && node -e "process.exit(+(parseInt(process.versions.node) < 20))" \
+	  && (cd $(OIDC) && npm ci --ignore-scripts --loglevel error) && touch $@; } \
+	  || echo "oidc-provider cannot be installed: it needs Node.js 20 with npm; the tests with it are skipped" >&2
 
 fmt: setup ## Lay the code out
 	$(BIN)/ruff format .
@@ -54,7 +70,7 @@ types: setup ## Strict types
 imports: setup ## Who may import whom
 	$(BIN)/lint-imports
 
-cover: setup ## Every test, with branch coverage of all processes; the pages go to htmlcov/
+cover: setup authorization-server ## Every test, with branch coverage of all processes; the pages go to htmlcov/
 	$(BIN)/coverage erase
 	$(BIN)/python -m pytest -n auto --cov --cov-branch --cov-report=term --cov-report=html $(ARGS)
 
@@ -88,12 +104,15 @@ lock: setup ## Pin every dependency anew, by name, version and hash alone
 	  --constraint=requirements.lock --output-file=requirements-dev.lock pyproject.toml -
 	$(BIN)/pip-compile $(LOCKING) --only-build-deps --build-deps-for=wheel \
 	  --output-file=requirements-build.lock pyproject.toml
-	@! grep -nE '://|^-|@ ' requirements*.lock \
+	@if command -v npm >/dev/null; then cd $(OIDC) && npm install --package-lock-only --ignore-scripts --loglevel error; \
+	  else echo "$(OIDC)/package-lock.json is left as it is: npm is not here" >&2; fi
+	$(BIN)/python -c '$(NO_ADDRESSES)'
+	@! grep -nE '://|^-|@ ' requirements*.lock && ! grep -n '://' $(OIDC)/package-lock.json \
 	  || { echo "The lock names a place; it may hold names, versions and hashes alone." >&2; exit 1; }
 
 ci: lint types imports slowhttptest test ## What a change must pass
 
 clean: ## Remove what the tasks made, .venv included
-	rm -rf $(VENV) build dist htmlcov .coverage .coverage.* .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	rm -rf $(VENV) $(OIDC)/node_modules build dist htmlcov .coverage .coverage.* .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
 	find . -name __pycache__ -type d -not -path './.git/*' -prune -exec rm -rf {} +
 	rm -rf scopegate.egg-info
