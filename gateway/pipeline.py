@@ -56,7 +56,7 @@ def judge(place: Target | Unmapped, who: Principal | Refusal | None) -> Verdict:
         verdict = decide(who, place)
     feed = place.feed
     if feed is not None and feed.enforcement is Enforcement.OBSERVE and isinstance(verdict, Refusal):
-        return watch(verdict, feed, place)
+        return watch(verdict, feed, place, who if isinstance(who, Principal) else None)
     return verdict
 
 

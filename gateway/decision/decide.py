@@ -56,11 +56,16 @@ def admit(target: Target) -> Verdict:
     return Permit(SEAL, target.feed, target.route, target.module, word, None)
 
 
-def watch(refusal: Refusal, feed: Feed, place: Target | Unmapped) -> Verdict:
-    """What an observing feed makes of a refusal: let through and recorded, or refused all the same."""
+def watch(
+    refusal: Refusal, feed: Feed, place: Target | Unmapped, principal: Principal | None = None
+) -> Verdict:
+    """What an observing feed makes of a refusal: let through and recorded, or refused all the same.
+
+    A feed that is switched off is observed only by a proven `principal` who bypasses the flag.
+    """
     if feed.enforcement is not Enforcement.OBSERVE or refusal.reason not in WATCHED:
         return refusal
-    if not feed.enabled:
+    if not feed.enabled and (principal is None or not principal.bypasses_enabled_flag):
         return Refusal(Reason.FEED_DISABLED)
     if isinstance(place, Unmapped):
         return Permit(SEAL, feed, place.route, None, None, None, refusal.reason)

@@ -106,7 +106,9 @@ async def test_framing_path_and_limits_are_refused_by_an_observing_feed_too(
     assert feed.requests == []
 
 
-async def test_an_observing_feed_that_is_off_refuses_all_the_same(tmp_path: Path, feed: Feed) -> None:
+async def test_an_observing_feed_that_is_off_observes_only_who_bypasses_the_flag(
+    tmp_path: Path, feed: Feed
+) -> None:
     settings = f"{OBSERVE}\nenabled: false"
     async with running_plane(tmp_path, feed.port, routes=ROUTES, feed=settings) as plane:
         await plane.scope("website", read="courses")
@@ -117,7 +119,11 @@ async def test_an_observing_feed_that_is_off_refuses_all_the_same(tmp_path: Path
                 answer = await ask(plane.port, "GET", path, header)
                 assert (answer.status, answer.code) == (403, "feed_disabled")
         assert feed.requests == []
-        assert (await ask(plane.port, "GET", "/v2/courses", f"X-API-Key: {insider}")).status == 200
+        for path in ("/v2/courses", "/v2/users", "/v2/nowhere"):
+            assert (await ask(plane.port, "GET", path, f"X-API-Key: {insider}")).status == 200
+        await plane.until_logged(9)
+        watched = [record["would_deny"] for record in (await plane.logged())[6:]]
+        assert watched == [None, "scope_denied", "route_unmapped"]
 
 
 async def test_an_observed_request_says_nothing_of_a_principal(observing: PlaneUnderTest, feed: Feed) -> None:
