@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from gateway.wire.turn import Turn
 
 LONGEST_LOGGED_PATH: Final = 2048
+CUT: Final = b"..."
+"""How a path ends that was cut for the record."""
 
 
 def record_of(turn: "Turn", outcome: Outcome, now: float) -> Exchange:
@@ -75,4 +77,6 @@ def record_unread(address: str, request_id: str, refusal: Refusal, line: Request
 
 
 def _shown(path: bytes) -> str:
-    return path[:LONGEST_LOGGED_PATH].decode("ascii", "backslashreplace")
+    if len(path) > LONGEST_LOGGED_PATH:
+        path = path[: LONGEST_LOGGED_PATH - len(CUT)] + CUT
+    return path.decode("ascii", "backslashreplace")
