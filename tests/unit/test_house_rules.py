@@ -13,7 +13,7 @@ import gateway
 
 ROOT = Path(gateway.__file__).parent
 FILES = sorted(ROOT.rglob("*.py"))
-DATA_PLANE = ("domain", "http1", "identity", "routing", "decision", "forward", "wire")
+DATA_PLANE = ("domain", "http1", "jose", "identity", "routing", "decision", "forward", "wire")
 IN_THE_PATH = [
     file
     for file in FILES
