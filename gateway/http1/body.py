@@ -8,6 +8,7 @@ import re
 from typing import Final, Protocol
 
 from gateway.http1.grammar import FIELD_SECTION
+from gateway.http1.small_chunks import LARGEST_SMALL, SMALL_CHUNKS, SmallChunks
 
 CHUNK_LINE: Final = re.compile(
     rb"([0-9A-Fa-f]{1,15})"
@@ -19,25 +20,14 @@ CHUNK_LINE: Final = re.compile(
 
 LONGEST_CHUNK_LINE: Final = 256
 MOST_EXTENSIONS: Final = 16 * 1024
-LARGEST_TRAILERS: Final = 16 * 1024
+LEAST_COUNTED: Final = 64
+"""What the extensions of one chunk count for at the least, for each costs a step of ours."""
 
+LARGEST_TRAILERS: Final = 16 * 1024
 
 SMALLEST_CHUNK: Final = len(b"1\r\nx\r\n")
 CHUNK_START: Final = re.compile(CHUNK_LINE.pattern + rb"\r\n")
 """The line before a chunk's data, with its end."""
-
-LARGEST_TINY: Final = 15
-_TINY: Final = [(f"[{n:x}{n:X}]".encode(), n) for n in range(1, LARGEST_TINY + 1)]
-TINY_CHUNKS: Final = re.compile(
-    rb"(?s:(?:0{0,14}+(?:%b)\r\n)*+)" % b"|".join(rb"%b\r\n.{%d}" % tiny for tiny in _TINY)
-)
-"""A run of whole chunks of at most 15 bytes without extensions. A client that sends nothing else must not
-cost a step of ours for each of them."""
-
-TINY_DATA: Final = re.compile(
-    rb"(?s:0{0,14}+[1-9A-Fa-f]\r\n(%b)\r\n)" % b"|".join(rb"(?<=%b\r\n).{%d}" % tiny for tiny in _TINY)
-)
-"""One of them, and its content."""
 
 
 class FramingError(Exception):
@@ -94,7 +84,7 @@ class UntilClose:
 class ChunkedBody:
     """A body in the chunked coding (RFC 9112 §7.1). Extensions and trailers are checked and dropped."""
 
-    __slots__ = ("_extensions", "_left", "_line", "_part", "_trailers", "done")
+    __slots__ = ("_extensions", "_left", "_line", "_part", "_small", "_trailers", "done")
 
     SIZE, DATA, DATA_END, TRAILERS = range(4)
 
@@ -105,6 +95,7 @@ class ChunkedBody:
         self._line = b""
         self._extensions = 0
         self._trailers = 0
+        self._small: SmallChunks | None = None
 
     def feed(self, data: bytes) -> tuple[bytes, int]:
         """See Body. The content of all chunks in `data` comes joined."""
@@ -126,6 +117,10 @@ class ChunkedBody:
                     at = end
                     self._part = self.DATA_END
                 continue
+            if self._part == self.TRAILERS and not self._line:
+                at = self._whole_trailers(data, at)
+                if at == size:
+                    break
             at, line = self._line_from(data, at)
             if line is not None:
                 self._take(line)
@@ -136,17 +131,33 @@ class ChunkedBody:
         while start := CHUNK_START.match(data, at, at + LONGEST_CHUNK_LINE + 2):
             digits, begin = start[1], start.end()
             length = int(digits, 16)
-            if length <= LARGEST_TINY and (tiny := TINY_CHUNKS.match(data, at)) and tiny.end() > at:
-                pieces += TINY_DATA.findall(data, at, tiny.end())
-                at = tiny.end()
-                continue
             end = begin + length
+            if length <= LARGEST_SMALL and (run := SMALL_CHUNKS.match(data, at)) and run.end() > end + 2:
+                pieces.append(self._content_of(run[0]))
+                at = run.end()
+                continue
             if not length or data[end : end + 2] != b"\r\n":
                 break
             self._count_extensions(begin - 2 - at - len(digits))
             pieces.append(data[begin:end])
             at = end + 2
         return at
+
+    def _content_of(self, run: bytes) -> bytes:
+        if self._small is None:
+            self._small = SmallChunks()
+        content = self._small.content_of(run)
+        if content is None:
+            raise FramingError("chunks can be read in two ways")
+        return content
+
+    def _whole_trailers(self, data: bytes, at: int) -> int:
+        """Read on over the trailer lines that are whole in `data`; where the first that is not begins."""
+        lines = FIELD_SECTION.match(data, at, at + 2 * LARGEST_TRAILERS)
+        if lines is None or lines.end() == at:
+            return at
+        self._count_trailers(lines.end() - at)
+        return lines.end()
 
     def _take(self, line: bytes) -> None:
         if self._part == self.DATA_END:
@@ -159,9 +170,7 @@ class ChunkedBody:
         elif not line:
             self.done = True
         else:
-            self._trailers += len(line)
-            if self._trailers > LARGEST_TRAILERS:
-                raise FramingError("the trailer section is too large")
+            self._count_trailers(len(line) + 2)
             if FIELD_SECTION.fullmatch(line + b"\r\n") is None:
                 raise FramingError("a trailer line is malformed")
 
@@ -174,9 +183,16 @@ class ChunkedBody:
         return int(digits, 16)
 
     def _count_extensions(self, size: int) -> None:
-        self._extensions += size
+        if not size:
+            return
+        self._extensions += max(size, LEAST_COUNTED)
         if self._extensions > MOST_EXTENSIONS:
             raise FramingError("the chunk extensions are too large")
+
+    def _count_trailers(self, size: int) -> None:
+        self._trailers += size
+        if self._trailers > LARGEST_TRAILERS:
+            raise FramingError("the trailer section is too large")
 
     def _line_from(self, data: bytes, at: int) -> tuple[int, bytes | None]:
         """Read on to the next CRLF; the line without it, or None while it is incomplete."""

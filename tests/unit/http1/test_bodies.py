@@ -20,6 +20,7 @@ from gateway.http1.body import (
     UntilClose,
     chunk,
 )
+from gateway.http1.small_chunks import SmallChunks
 
 
 def read(body: Body, pieces: list[bytes]) -> tuple[bytes, bytes]:
@@ -124,16 +125,26 @@ def _by_h11(coded: bytes) -> tuple[bytes, bytes]:
             assert isinstance(event, h11.Request), event
 
 
-@settings(max_examples=200, deadline=None)
+SIZES_OF_SMALL = ["%x", "%X", "0%x", "%013X", "%014x", "%015x", "%016x"]
+CONTENT = bytes(range(256)) + b"\r\n0\r\n\r\n"
+
+
+@settings(max_examples=300, deadline=None)
 @given(
-    st.lists(st.binary(min_size=1, max_size=18), min_size=5, max_size=40),
-    st.lists(st.tuples(st.integers(0, 900), st.sampled_from([b"", b"\n", b"\r", b"0", b"f", b";a", b"x"]))),
+    st.lists(
+        st.tuples(st.sampled_from(SIZES_OF_SMALL), st.integers(1, 18) | st.integers(250, 260)), max_size=20
+    ),
+    st.lists(st.tuples(st.integers(0, 3000), st.sampled_from([b"", b"\n", b"\r", b"0", b"f", b";a", b"x"]))),
+    TRAILERS,
     CUTS,
 )
-def test_runs_of_tiny_chunks_are_read_as_strictly_as_one_that_comes_byte_by_byte(
-    contents: list[bytes], damage: list[tuple[int, bytes]], cuts: list[int]
+def test_runs_of_small_chunks_are_read_as_strictly_as_one_that_comes_byte_by_byte(
+    chunks: list[tuple[str, int]], damage: list[tuple[int, bytes]], trailers: bytes, cuts: list[int]
 ) -> None:
-    coded = b"".join(map(chunk, contents)) + LAST_CHUNK
+    coded = b"".join(
+        (size % length).encode() + b"\r\n" + CONTENT[:length] + b"\r\n" for size, length in chunks
+    )
+    coded += b"0\r\n" + trailers + b"\r\n"
     for place, inserted in damage:
         at = place % (len(coded) + 1)
         coded = coded[:at] + inserted + coded[at:]
@@ -241,6 +252,31 @@ def test_endless_lines_extensions_and_trailers_are_refused_within_a_bound(endles
             held = sum(sys.getsizeof(getattr(body, slot)) for slot in ChunkedBody.__slots__)
             assert held < LARGEST_TRAILERS + 1024
     assert taken <= max(LARGEST_TRAILERS * 2, MOST_EXTENSIONS * 4) + step
+
+
+@pytest.mark.parametrize(
+    "run", [b"1\nx\r\n", b"1 \r\nx\r\n", b"2\r\nx\r\n", b"1\r\nxx\r\n", b"g\r\n", b"1\r\nx\n"]
+)
+def test_what_the_other_parser_reads_differently_is_told(run: bytes) -> None:
+    assert SmallChunks().content_of(run + b"1\r\nx\r\n") is None
+
+
+def test_many_chunks_may_have_an_extension_and_too_many_may_not() -> None:
+    few, many = (b"1;a\r\nx\r\n" * number + LAST_CHUNK for number in (256, 257))
+    assert read(ChunkedBody(), [few]) == read(ChunkedBody(), one_by_one(few)) == (b"x" * 256, b"")
+    for pieces in ([many], one_by_one(many)):
+        with pytest.raises(FramingError, match="extensions"):
+            read(ChunkedBody(), pieces)
+
+
+def test_trailers_may_be_as_large_as_agreed_and_no_larger() -> None:
+    line = b"A: " + b"b" * 59 + b"\r\n"
+    fits = b"0\r\n" + line * (LARGEST_TRAILERS // len(line)) + b"\r\n"
+    too_large = b"0\r\n" + line * (LARGEST_TRAILERS // len(line) + 1) + b"\r\n"
+    assert read(ChunkedBody(), [fits]) == read(ChunkedBody(), one_by_one(fits)) == (b"", b"")
+    for pieces in ([too_large], one_by_one(too_large)):
+        with pytest.raises(FramingError, match="trailer"):
+            read(ChunkedBody(), pieces)
 
 
 def test_a_chunk_line_may_be_as_long_as_agreed_and_no_longer() -> None:
