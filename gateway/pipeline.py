@@ -26,6 +26,7 @@ from gateway.http1.grammar import TOKEN
 from gateway.http1.head import Section
 from gateway.identity.credential import Credential, CredentialReader
 from gateway.identity.identity import Identity
+from gateway.protected_resource import ProtectedResource
 from gateway.routing.canonical import canonical_path
 from gateway.routing.table import RouteTable
 
@@ -35,6 +36,8 @@ ONLY_POST: Final = Refusal(
 
 NO_METHOD: Final = "*"
 """A method that no route maps: where it is put, the methods that are mapped there can be read."""
+
+READABLE: Final = ("GET", "HEAD")
 
 log = logging.getLogger(__name__)
 
@@ -94,6 +97,10 @@ class Asked(ClientSide, Protocol):
         """Answer a preflight with these header lines."""
         ...
 
+    def publish(self, document: bytes) -> None:
+        """Answer with a JSON document of the gateway's own, which everybody may read."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class RequestRules:
@@ -117,6 +124,7 @@ class Pipeline:
         upstreams: Mapping[str, FeedUpstream],
         rules: RequestRules,
         origins: OriginPolicies,
+        resource: ProtectedResource | None = None,
     ) -> None:
         self._routes = routes
         self._credentials = credentials
@@ -124,6 +132,8 @@ class Pipeline:
         self._upstreams = upstreams
         self._rules = rules
         self.origins = origins
+        self._resource = resource
+        self._published = b"" if resource is None else resource.path
         self._learning: set[asyncio.Task[None]] = set()
 
     def introduce(self, section: Section) -> Introduction:
@@ -152,7 +162,7 @@ class Pipeline:
         if introduction.refusal is not None:
             return asked.refuse(introduction.refusal)
         asked.path = path
-        if introduction.origin is not None and self._preflighted(asked, introduction.origin):
+        if (introduction.origin is not None or path == self._published) and self._answered_here(asked):
             return None
         method = asked.method
         if introduction.method is not None:
@@ -171,6 +181,14 @@ class Pipeline:
             if who is None and credential is not None:
                 return self._learn(asked, place, credential)
         return self._answer(asked, place, who)
+
+    def _answered_here(self, asked: Asked) -> bool:
+        """Whether the request was for the gateway itself: its metadata, or a preflight under a policy."""
+        if self._resource is not None and asked.path == self._published:
+            _publish(asked, self._resource)
+            return True
+        origin = asked.introduction.origin
+        return origin is not None and self._preflighted(asked, origin)
 
     def _preflighted(self, asked: Asked, origin: bytes) -> bool:
         """Whether the request was a preflight that a policy answers; it never reaches a feed."""
@@ -221,3 +239,11 @@ class Pipeline:
         except Exception:
             log.exception("a request is refused, because the gateway failed on it")
             asked.refuse(Refusal(Reason.STORE_UNAVAILABLE))
+
+
+def _publish(asked: Asked, resource: ProtectedResource) -> None:
+    """Tell anybody what the resource says of itself (RFC 9728 §3.1); it can be read, and nothing else."""
+    if asked.method in READABLE:
+        asked.publish(resource.document)
+    else:
+        asked.refuse(Refusal(Reason.METHOD_UNMAPPED, allow=READABLE))

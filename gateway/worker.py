@@ -116,6 +116,6 @@ def raise_open_files() -> None:
 
 
 if __name__ == "__main__":
-    from gateway.wiring import run_worker
+    from gateway.wiring.worker import run_worker
 
     sys.exit(main(run_worker, sys.argv[1:]))

@@ -101,9 +101,7 @@ def _trial_refusal(principal: Principal, target: Target, action: Action) -> Reas
 def _refused(principal: Principal, action: Action, module: str) -> Refusal:
     """Say why; where each of two sides must permit, the first that does not gives the reason."""
     refusing = next((side for side in principal.sides if not _permits(side, action, module)), ())
-    whose = (
-        "the API Scopes that your token names" if refusing is principal.token_scopes else "your API Scopes"
-    )
+    whose = "your token's" if refusing is principal.token_scopes else "your"
     return _refused_by(refusing, whose, action, module)
 
 

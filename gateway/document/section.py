@@ -12,7 +12,9 @@ from gateway.document.yamlfile import Document, Value
 
 UNFIT: Final = "unfit"
 
-NEVER_SHOWN: Final = frozenset({"store", "upstream", "credentials", "value", "client_secret"})
+NEVER_SHOWN: Final = frozenset(
+    {"store", "upstream", "credentials", "value", "client_secret", "secret", "url"}
+)
 """Keys under which a secret may stand, rightly or by mistake; what stands there is never repeated."""
 
 SAID: Final[Mapping[str, str]] = MappingProxyType(

@@ -15,6 +15,8 @@ class Outcome(StrEnum):
     """Permitted, but the feed failed or was cut short, or the gateway could not judge."""
     PREFLIGHT = "preflight"
     """A browser's question before a request, answered by the gateway from the feed's policy for origins."""
+    METADATA = "metadata"
+    """What the gateway says of itself as a protected resource, read by whoever asks."""
     ABORT = "abort"
     """The client left before the end."""
 

@@ -11,6 +11,7 @@ from typing import Final
 import orjson
 
 from gateway.domain.verdict import Challenge, Refusal
+from gateway.protected_resource import ProtectedResource
 
 PHRASES: Final = {status.value: status.phrase for status in HTTPStatus} | {
     HTTPStatus.REQUEST_ENTITY_TOO_LARGE.value: "Content Too Large",
@@ -18,14 +19,20 @@ PHRASES: Final = {status.value: status.phrase for status in HTTPStatus} | {
 }
 """Reason phrases as RFC 9110 §15 has them."""
 
+UNQUOTABLE: Final = {ord('"'): "'", ord("\\"): "/"} | dict.fromkeys((*range(0x20), 0x7F), " ")
+"""What stands in an error description for the characters it may not hold."""
+
 
 class Refuser:
-    """Writes refusals for one realm."""
+    """Writes refusals for one realm, and points clients to the metadata of the resource if there is any."""
 
-    def __init__(self, realm: str) -> None:
+    def __init__(self, realm: str, resource: ProtectedResource | None = None) -> None:
         quoted = realm.replace("\\", "\\\\").replace('"', '\\"')
         self._bearer = f'WWW-Authenticate: Bearer realm="{quoted}"'
         self._api_key = f'WWW-Authenticate: ApiKey realm="{quoted}"\r\n'
+        self._metadata = "" if resource is None else f', resource_metadata="{resource.url}"'
+        documentation = None if resource is None else resource.documentation
+        self._error_uri = "" if documentation is None else f', error_uri="{documentation}"'
         self._second = 0
         self._date = ""
 
@@ -47,7 +54,7 @@ class Refuser:
         body = orjson.dumps(problem)
         head = (
             f"HTTP/1.1 {answer.status} {PHRASES[answer.status]}\r\n"
-            f"Date: {self._now()}\r\n"
+            f"Date: {self.date()}\r\n"
             "Content-Type: application/problem+json\r\n"
             f"Content-Length: {len(body)}\r\n"
             "Cache-Control: no-store\r\n"
@@ -62,14 +69,26 @@ class Refuser:
         answer = refusal.answer
         lines = ""
         if answer.challenge is not None:
-            lines = f"{self._bearer}{_error(refusal, answer.challenge)}\r\n{self._api_key}"
+            lines = f"{self._bearer}{self._error(refusal)}{self._metadata}\r\n{self._api_key}"
         if refusal.allow:
             lines += f"Allow: {', '.join(refusal.allow)}\r\n"
         if answer.retry_after:
             lines += f"Retry-After: {answer.retry_after}\r\n"
         return lines
 
-    def _now(self) -> str:
+    def _error(self, refusal: Refusal) -> str:
+        """The error attributes of the Bearer challenge (RFC 6750 §3): none where no credential was sent."""
+        challenge = refusal.answer.challenge
+        if not challenge:
+            return ""
+        wanted = ""
+        if challenge is Challenge.INSUFFICIENT_SCOPE and refusal.module and refusal.action:
+            wanted = f', scope="{refusal.module}:{refusal.action}"'
+        said = _quotable(refusal.detail or refusal.answer.detail)
+        return f', error="{challenge}"{wanted}, error_description="{said}"{self._error_uri}'
+
+    def date(self) -> str:
+        """The time, as an answer of ours tells it (RFC 9110 §6.6.1)."""
         second = int(time())
         if second != self._second:
             self._second = second
@@ -77,11 +96,6 @@ class Refuser:
         return self._date
 
 
-def _error(refusal: Refusal, challenge: Challenge) -> str:
-    """The error attributes of the Bearer challenge (RFC 6750 §3): none where no credential was sent."""
-    if challenge is Challenge.NONE:
-        return ""
-    wanted = ""
-    if challenge is Challenge.INSUFFICIENT_SCOPE and refusal.module and refusal.action:
-        wanted = f', scope="{refusal.module}:{refusal.action}"'
-    return f', error="{challenge}"{wanted}'
+def _quotable(text: str) -> str:
+    """Text as an error description may hold it: ASCII without quotes and backslashes (RFC 6750 §3)."""
+    return text.encode("ascii", "replace").decode().translate(UNQUOTABLE)

@@ -23,7 +23,13 @@ if TYPE_CHECKING:
     from gateway.wire.connection import ClientConnection
 
 HTTP_CONTINUE: Final = 100
-NO_CONTENT: Final = b"HTTP/1.1 204 No Content\r\n"
+DOCUMENT: Final = (
+    b"HTTP/1.1 200 OK\r\n"
+    b"Content-Type: application/json\r\n"
+    b"Content-Length: %d\r\n"
+    b"Cache-Control: public, max-age=300\r\n"
+    b"Access-Control-Allow-Origin: *\r\n"
+)
 FAULTS: Final = frozenset(
     {
         Reason.UPSTREAM_UNREACHABLE,
@@ -153,14 +159,24 @@ class Turn:
 
     def offer(self, lines: bytes) -> None:
         """Answer a preflight: no request of the client's own, so its outcome is one of its own, too."""
+        self._tell(204, b"HTTP/1.1 204 No Content\r\n" + lines, b"", Outcome.PREFLIGHT)
+
+    def publish(self, document: bytes) -> None:
+        """See Asked. Any page may read it, whatever its origin: it is for clients that know nothing yet."""
+        self._tell(200, DOCUMENT % len(document), document, Outcome.METADATA)
+
+    def _tell(self, status: int, lines: bytes, content: bytes, outcome: Outcome) -> None:
+        """Answer a question that was for the gateway itself."""
         keeps = self._keeps_alive and self._can_skip_body()
-        self.status = 204
+        if self.method == "HEAD":
+            content = b""
+        self.status = status
         self.answering = True
-        request_id = b"X-Request-Id: %b\r\n" % self.request_id
-        self.connection.write(
-            b"".join((NO_CONTENT, lines, request_id, self._connection_line(keeps=keeps), b"\r\n"))
-        )
-        self._end(Outcome.PREFLIGHT, keeps=keeps)
+        self.bytes_out = len(content)
+        date = self.connection.listener.refuser.date().encode("ascii")
+        own = b"Date: %b\r\nX-Request-Id: %b\r\n" % (date, self.request_id)
+        self.connection.write(b"".join((lines, own, self._connection_line(keeps=keeps), b"\r\n", content)))
+        self._end(outcome, keeps=keeps)
 
     def _of_origins(self) -> bytes:
         """The lines by which the page that asks may read the answer."""

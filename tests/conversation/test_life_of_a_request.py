@@ -25,7 +25,10 @@ from gateway.domain.target import Target, Unmapped
 from gateway.domain.verdict import Reason, Refusal
 from gateway.forward.client_side import Uplink
 from gateway.http1.head import AnswerHead, RequestLine, Section, parse_request_line, parse_section
-from gateway.wiring import Plane, plane_of
+from gateway.identity.credential import CredentialKind
+from gateway.identity.identity import Proofs
+from gateway.identity.keys import KeyProofs
+from gateway.wiring.plane import Plane, plane_of
 
 WEBSITE = Scope(1, "website", "Website", Mode.ALLOW, read=ModuleSet.of(["courses", "files"]))
 WRITER = Scope(
@@ -54,6 +57,10 @@ class Keys:
         if self.trouble is not None:
             raise self.trouble
         return self.records.get(wanted)
+
+
+def proofs_of(keys: Keys) -> dict[CredentialKind, Proofs]:
+    return {CredentialKind.API_KEY: KeyProofs(keys)}
 
 
 class Watcher:
@@ -197,7 +204,7 @@ async def house(
             write_configuration(directory, upstreams, feed=feed, main=main, **extra), {}
         )
         keys, watcher, deadlines = Keys(), Watcher(), Deadlines()
-        plane = plane_of(settings, table, keys, deadlines, watcher)
+        plane = plane_of(settings, table, proofs_of(keys), deadlines, watcher)
         deadlines.start()
         try:
             yield House(plane, spoken, keys, watcher)
@@ -519,7 +526,7 @@ async def test_a_permit_for_another_feed_opens_nothing(tmp_path: Path) -> None:
         file = write_configuration(tmp_path / "other", [one.feed.port], routes=routes)
         file.write_text(file.read_text().replace("  test:\n", "  other:\n"))
         settings, table = load_everything(file, {})
-        plane = plane_of(settings, table, one.keys, Deadlines(), one.watcher)
+        plane = plane_of(settings, table, proofs_of(one.keys), Deadlines(), one.watcher)
         with pytest.raises(PermissionError):
             plane.upstreams["other"].send(client.permit, client, monotonic())
 

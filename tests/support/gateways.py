@@ -26,7 +26,7 @@ from gateway.forward.names import LookUp, system_look_up
 from gateway.observe.logs import LogPlaces, open_logs
 from gateway.store.opening import open_store
 from gateway.store.store import Store
-from gateway.wiring import Worker
+from gateway.wiring.worker import Worker
 
 ROUTES = """\
 feed: test

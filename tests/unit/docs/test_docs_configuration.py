@@ -7,15 +7,26 @@ from typing import Any, get_args
 import pytest
 import yaml
 
+from gateway.document.quantities import duration
 from gateway.document.section import Section
+from gateway.settings.bearer import (
+    DISCOVER,
+    BearerNames,
+    IntrospectionSettings,
+    IssuerSettings,
+    ResourceSettings,
+)
 from gateway.settings.credentials import CredentialRule
 from gateway.settings.loading import load_settings
 from gateway.settings.model import Settings
 
 PAGE = Path(__file__).parents[3] / "docs" / "configuration.md"
-LISTED = dict(
-    re.findall(r"^\| `([a-z_.A-Z]+)` \| (.+?) \| ", PAGE.read_text().split("## Route maps")[0], re.MULTILINE)
-)
+ROW = re.compile(r"^\| `([a-z_.A-Z]+)` \| (.+?) \| ", re.MULTILINE)
+PARTS = re.split(r"^##+ (.+)$", PAGE.read_text(), flags=re.MULTILINE)
+LISTED = dict(ROW.findall(PARTS[0]))
+FURTHER = dict(zip(PARTS[1::2], map(ROW.findall, PARTS[2::2]), strict=True))
+"""The tables of sections that stand further below, by their headings."""
+
 REQUIRED: dict[str, Any] = {
     "routes": ["routes.yaml"],
     "feeds": {"NAME".lower(): {"upstream": "http://127.0.0.1:9000"}},
@@ -35,7 +46,11 @@ def leaves(section: type[Section], before: str = "") -> list[str]:
     for name, field in section.model_fields.items():
         below = sections_in(field.annotation)
         dotted = f"{before}{name}"
-        if not below or below[0] is CredentialRule or name in {"issuers", "introspection", "names"}:
+        if (
+            not below
+            or below[0] is CredentialRule
+            or name in {"issuers", "introspection", "resource", "names"}
+        ):
             found.append(dotted)
         else:
             found += leaves(below[0], f"{dotted}.NAME." if name == "feeds" else f"{dotted}.")
@@ -51,6 +66,38 @@ OPTIONAL: dict[str, dict[str, Any]] = {
 
 def test_the_page_lists_exactly_the_settings_there_are() -> None:
     assert sorted(LISTED) == sorted(leaves(Settings))
+
+
+@pytest.mark.parametrize(
+    ("heading", "section", "as_elsewhere"),
+    [
+        ("Issuers", IssuerSettings, set()),
+        ("Introspection", IntrospectionSettings, set(BearerNames.model_fields)),
+        ("Resource", ResourceSettings, set()),
+    ],
+)
+def test_the_tables_further_below_list_what_there_is_with_its_default(
+    heading: str, section: type[Section], as_elsewhere: set[str]
+) -> None:
+    listed = dict(FURTHER[heading])
+    assert sorted(listed) == sorted(set(section.model_fields) - as_elsewhere)
+    for name, text in listed.items():
+        field = section.model_fields[name]
+        if text == "required":
+            assert field.is_required(), name
+        elif name == "jwks":
+            assert text == f"`{DISCOVER}`"
+        else:
+            written = None if text == "none" else yaml.safe_load(text.strip("`"))
+            assert not field.is_required(), name
+            assert comparable(field.default) == comparable(written), name
+
+
+def comparable(value: object) -> object:
+    """A default as it stands in settings, or as it is written."""
+    if isinstance(value, str) and re.fullmatch(r"[0-9]+(ms|s|m|h|d)", value):
+        return duration(value)
+    return list(value) if isinstance(value, tuple) else value
 
 
 def placed(tree: dict[str, Any], dotted: str, value: object) -> None:

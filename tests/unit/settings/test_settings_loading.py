@@ -187,15 +187,15 @@ logs: {access: "-", denied: /tmp/denied.log}
         (SMALLEST + "authentication: {bearer: {without_scope: allow}}", "must be 'deny' or 'full-access'"),
         (
             SMALLEST + "authentication: {bearer: {issuers: [{issuer: a, audience: b, algorithms: [RS256]}]}}",
-            "5: authentication.bearer: bearer tokens are not served by this version yet",
+            "5: authentication.bearer.issuers[0]: is no URL",
         ),
         (
             SMALLEST + "authentication: {bearer: {introspection: {url: u, client_id: i, client_secret: s}}}",
-            "5: authentication.bearer: bearer tokens are not served by this version yet",
+            "5: authentication.bearer.introspection.url: the value is no URL",
         ),
         (
             SMALLEST
-            + "authentication: {bearer: {issuers: [{issuer: a, audience: b, algorithms: [c], rolls: r}]}}",
+            + "authentication: {bearer: {issuers: [{issuer: a, audience: b, algorithms: [RS256], rolls: r}]}}",
             "5: authentication.bearer.issuers[0].rolls: unknown key; did you mean roles?",
         ),
         (with_feed("enabled: maybe"), "5: feeds.training.enabled: 'maybe' must be true or false"),

@@ -1,72 +1,44 @@
-"""The only place that constructs the data plane's rooms, joins them, and owns their lifetimes."""
+"""A data-plane process: the plane in force, what outlives a reload, and how it begins and ends."""
 
 import asyncio
 import os
 import socket
 from collections.abc import AsyncIterator, Coroutine, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from operator import attrgetter
 from pathlib import Path
 from typing import Any, Final
 
-from gateway.certificates import certificates_of, context_for
 from gateway.configuration import Configuration, config_hash, load_everything
-from gateway.cors import OriginPolicies
 from gateway.deadlines import Deadlines
 from gateway.document.files import Files
 from gateway.document.problem import Problem, SettingsError
 from gateway.domain.exchange import Exchange
 from gateway.domain.feed import Enforcement
-from gateway.domain.ports import KeySource, Observer
-from gateway.forward.header_rules import CredentialRule, HeaderRules
-from gateway.forward.health import HealthTerms
-from gateway.forward.names import LookUp, Names, system_look_up
-from gateway.forward.places import Place
-from gateway.forward.upstream import Care, FeedUpstream, Timeouts
-from gateway.identity.credential import CredentialKind, CredentialReader
-from gateway.identity.identity import Identity, Lifetimes, Proofs
+from gateway.forward.names import LookUp, system_look_up
+from gateway.forward.upstream import FeedUpstream
+from gateway.identity.credential import CredentialKind
+from gateway.identity.identity import Proofs
 from gateway.identity.keys import KeyProofs
 from gateway.identity.memory import Memory
+from gateway.identity.tokens import TokenProofs
 from gateway.link import WorkerLink
 from gateway.observe.health import WorkerHealth, worker_health
 from gateway.observe.logs import LogPlaces, Logs, open_logs
 from gateway.observe.metrics import Metrics, Sources
 from gateway.observe.snapshot import Snapshot
-from gateway.pipeline import Pipeline, RequestRules
-from gateway.routing.table import RouteTable
-from gateway.settings.model import FeedSettings, Settings
+from gateway.settings.model import Settings
 from gateway.store.follower import Follower, following
 from gateway.store.last_use import LastUse
 from gateway.store.opening import open_store
 from gateway.store.store import Store
 from gateway.tls.watch import CertificateWatch, keep_looking
-from gateway.wire.listener import Limits, Listener, Terms
-from gateway.wire.refusals import Refuser
+from gateway.wire.listener import Listener
+from gateway.wiring.bearers import Issuers
+from gateway.wiring.plane import Plane, plane_of
 
 PATIENCE: Final = 30.0
 """Seconds that a drain waits for what is in flight."""
-
-
-@dataclass(frozen=True, slots=True)
-class Plane:
-    """The data plane as one configuration makes it."""
-
-    settings: Settings
-    routes: RouteTable
-    identity: Identity
-    upstreams: dict[str, FeedUpstream]
-    terms: Terms
-
-    def begin(self) -> None:
-        """Look after the feeds, on the running loop."""
-        for upstream in self.upstreams.values():
-            upstream.start()
-
-    def retire(self) -> None:
-        """Let go of what another configuration replaces; what is in flight ends by itself."""
-        for upstream in self.upstreams.values():
-            upstream.close()
 
 
 class Observers:
@@ -83,118 +55,6 @@ class Observers:
         self._count(record)
         self._log(record)
         self._note(record)
-
-
-def plane_of(  # noqa: PLR0913 - what a plane is made of, each thing once
-    settings: Settings,
-    routes: RouteTable,
-    keys: KeySource,
-    deadlines: Deadlines,
-    observer: Observer,
-    memory: Memory | None = None,
-    look_up: LookUp = system_look_up,
-) -> Plane:
-    """Build the data plane for a configuration; with `memory` it knows whom the one before it knew."""
-    cache, limits = settings.cache, settings.limits
-    lifetimes = Lifetimes(
-        cache.principals, cache.ttl, cache.negative_ttl, settings.store.stale_for, limits.look_ups
-    )
-    proofs: dict[CredentialKind, Proofs] = {CredentialKind.API_KEY: KeyProofs(keys)}
-    identity = Identity(proofs, routes.modules, lifetimes, memory)
-    upstreams = {
-        name: _upstream(name, feed, settings, deadlines, observer, look_up)
-        for name, feed in settings.feeds.items()
-    }
-    api_key = settings.authentication.api_key
-    largest_body = _largest_body(settings, routes)
-    pipeline = Pipeline(
-        routes,
-        CredentialReader(api_key.header, api_key.query),
-        identity,
-        upstreams,
-        RequestRules(
-            api_key.header,
-            frozenset(settings.paths.allow),
-            settings.method_override,
-            limits.underscore_headers,
-            limits.body,
-        ),
-        _origins(settings),
-    )
-    terms = Terms(
-        pipeline,
-        Refuser(settings.authentication.realm),
-        Limits(
-            limits.request_line,
-            limits.headers,
-            limits.header_count,
-            largest_body,
-            limits.header_timeout,
-            limits.body_idle_timeout,
-            limits.keepalive_timeout,
-            limits.connections,
-            limits.connections_per_client,
-        ),
-        settings.trusted_proxies,
-        certificates_of(settings),
-        settings.proxy_protocol,
-    )
-    return Plane(settings, routes, identity, upstreams, terms)
-
-
-def _largest_body(settings: Settings, routes: RouteTable) -> int:
-    """The largest body that any route takes: what is refused before the route is known."""
-    own = [route.route.max_body for route in routes.routes if route.route.max_body is not None]
-    return max([settings.limits.body, *own])
-
-
-def _upstream(  # noqa: PLR0913 - what an upstream is made of, each thing once
-    name: str,
-    feed: FeedSettings,
-    settings: Settings,
-    deadlines: Deadlines,
-    observer: Observer,
-    look_up: LookUp,
-) -> FeedUpstream:
-    rule = feed.credentials
-    rules = HeaderRules(
-        settings.authentication.api_key.header,
-        CredentialRule(
-            rule.kind,
-            rule.header or "",
-            "" if rule.value is None else rule.value.get_secret_value(),
-        ),
-        settings.limits.underscore_headers,
-        settings.method_override,
-    )
-    timeouts = Timeouts(feed.timeouts.connect, feed.timeouts.response, feed.timeouts.idle)
-    names = Names(look_up, feed.resolve_every)
-    return FeedUpstream(
-        name, _places(feed), timeouts, rules, deadlines, observer.upstream_error, _care(feed), names
-    )
-
-
-def _places(feed: FeedSettings) -> list[Place]:
-    """Where a feed is reached. Raises SettingsError for files that went bad since they were checked."""
-    context = context_for(feed)
-    return [
-        Place(one.host, one.port, one.authority, one.path)
-        if one.scheme != "https"
-        else Place(one.host, one.port, one.authority, "", context, feed.tls.server_name or one.host)
-        for one in feed.upstream
-    ]
-
-
-def _care(feed: FeedSettings) -> Care:
-    health = feed.health
-    terms = None if health is None else HealthTerms(**health.model_dump())
-    return Care(feed.max_in_flight, terms, governs_origins=feed.cors is not None)
-
-
-def _origins(settings: Settings) -> OriginPolicies:
-    header = settings.authentication.api_key.header
-    policies = {name: feed.cors.policy(header) for name, feed in settings.feeds.items() if feed.cors}
-    return OriginPolicies(policies, len(settings.feeds))
 
 
 class Worker:
@@ -215,7 +75,8 @@ class Worker:
         settings = configuration.settings
         self._memory = Memory(settings.cache.principals, settings.store.stale_for)
         self._config = config
-        self._keys: KeySource = store
+        self._store = store
+        self._issuers = Issuers()
         self._logs = logs
         self._deadlines = Deadlines()
         self._hash = config_hash(configuration)
@@ -229,8 +90,18 @@ class Worker:
 
     def _plane_of(self, configuration: Configuration) -> Plane:
         settings, routes = configuration
+        proofs: dict[CredentialKind, Proofs] = {CredentialKind.API_KEY: KeyProofs(self._store)}
+        bearer, cache = settings.authentication.bearer, settings.cache
+        if bearer.served:
+            proofs[CredentialKind.BEARER] = TokenProofs(
+                self._issuers.prover(bearer),
+                self._store,
+                bearer.without_scope,
+                principals=cache.principals,
+                ttl=cache.ttl,
+            )
         return plane_of(
-            settings, routes, self._keys, self._deadlines, self._observers, self._memory, self._look_up
+            settings, routes, proofs, self._deadlines, self._observers, self._memory, self._look_up
         )
 
     async def listen(self, bound: socket.socket) -> None:
@@ -255,6 +126,8 @@ class Worker:
         configuration = await asyncio.to_thread(load_everything, self._config, os.environ, files=read)
         _refuse_what_needs_a_restart(self._config, self._plane.settings, configuration.settings)
         before, self._plane = self._plane, self._plane_of(configuration)
+        if before.settings.authentication.bearer != configuration.settings.authentication.bearer:
+            self._memory.forget_tokens()
         self._hash = config_hash(configuration)
         self._plane.begin()
         self._listener.swap(self._plane.terms)
@@ -263,6 +136,7 @@ class Worker:
         self._stale += before.identity.stale
         self._memory.resize(configuration.settings.cache.principals, configuration.settings.store.stale_for)
         before.retire()
+        await self._issuers.let_go()
 
     @property
     def settings(self) -> Settings:
@@ -294,6 +168,7 @@ class Worker:
         self._plane.retire()
         self._deadlines.stop()
         self._memory.close()
+        await self._issuers.close()
 
     def snapshot(self) -> Snapshot:
         """What was counted so far."""
@@ -313,6 +188,7 @@ class Worker:
             warnings.append(f"new certificates are not taken up: {self.certificates.trouble}")
         for upstream in self._plane.upstreams.values():
             warnings.extend(upstream.troubles())
+        warnings.extend(self._issuers.troubles())
         return worker_health({"store": trouble}, warnings)
 
     def _sources(self) -> Sources:

@@ -1,0 +1,46 @@
+"""What an introspection endpoint's answer says of an active token (RFC 7662 §2.2)."""
+
+from collections.abc import Mapping
+from math import inf
+from typing import Final
+
+from gateway.domain.token import TokenFacts
+from gateway.identity.claims import ClaimNames, facts_in
+from gateway.jose.flaw import Check, Flaw
+
+ENDED: Final = Flaw(Check.EXPIRED, "The token has expired.")
+EARLY: Final = Flaw(Check.NOT_BEFORE, "The token is not valid yet.")
+NO_BEARER: Final = Flaw(Check.TYPE, "The token is not a bearer token.")
+OTHER_AUDIENCE: Final = Flaw(Check.AUDIENCE, "The token is for another audience.")
+
+LATEST: Final = 2**53
+"""A time that every JSON library tells exactly; no token ends as late."""
+
+
+def facts_in_answer(
+    answer: Mapping[str, object], names: ClaimNames, audiences: frozenset[str], now: float
+) -> TokenFacts | Flaw:
+    """The facts, or why an active token is refused all the same. `now` is in seconds since the epoch.
+
+    Without `audiences` the endpoint is trusted to tell of tokens for this API alone.
+    """
+    moments = {name: answer[name] for name in ("exp", "nbf") if answer.get(name) is not None}
+    for name, moment in moments.items():
+        if type(moment) is not int or abs(moment) > LATEST:
+            return Flaw(Check.CLAIMS, f"The answer's member '{name}' is not a whole number.")
+    ends, begins = moments.get("exp"), moments.get("nbf")
+    if isinstance(ends, int) and ends <= now:
+        return ENDED
+    if isinstance(begins, int) and begins > now:
+        return EARLY
+    if str(answer.get("token_type") or "bearer").lower() != "bearer":
+        return NO_BEARER
+    if audiences and audiences.isdisjoint(_audiences(answer)):
+        return OTHER_AUDIENCE
+    return facts_in(answer, names, float(ends) if isinstance(ends, int) else inf)
+
+
+def _audiences(answer: Mapping[str, object]) -> set[str]:
+    named = answer.get("aud")
+    listed = named if isinstance(named, list) else [named]
+    return {name for name in listed if isinstance(name, str)}

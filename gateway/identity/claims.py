@@ -1,0 +1,113 @@
+"""Whom a token's claims speak for, read as the operator says they are laid out; anything odd is a flaw."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final, TypeGuard
+
+from gateway.domain.principal import PrincipalKind
+from gateway.domain.token import ScopesFrom, TokenFacts
+from gateway.jose.flaw import Check, Flaw
+
+LONGEST_NAME: Final = 255
+"""Characters of a user's, role's or client's name (OpenID Connect Core §2 has that for `sub`)."""
+
+MOST_ROLES: Final = 500
+
+CLIENT: Final = "client_id"
+"""The claim that names the client (RFC 9068 §2.2)."""
+
+AUTHORIZED_PARTY: Final = "azp"
+"""The claim that names it where an issuer writes no `client_id`."""
+
+BOUND: Final = Flaw(
+    Check.CONFIRMATION, "The token is bound to a key of its holder's, and is no bearer token (RFC 7800)."
+)
+
+
+@dataclass(frozen=True, slots=True)
+class ClaimNames:
+    """Which claims hold what, and what is put before the names found there."""
+
+    issuer: str
+    user: str = "sub"
+    roles: str = "roles"
+    client: str = CLIENT
+    scope: str = "scope"
+    prefix: str = ""
+    scopes_from: ScopesFrom = ScopesFrom.MEMBERS
+
+
+def facts_in(claims: Mapping[str, object], names: ClaimNames, expires_at: float) -> TokenFacts | Flaw:
+    """What verified claims say of the bearer, or the first claim that cannot be believed.
+
+    A client speaks for itself where the token has no subject, or one that is the client (RFC 9068 §2.2). A
+    token of a user that lacks the configured claim is nobody's: least of all its client's.
+    """
+    if "cnf" in claims:
+        return BOUND
+    client = _name(claims, names.client)
+    if client is None and names.client == CLIENT:
+        client = _name(claims, AUTHORIZED_PARTY)
+    user, subject = _name(claims, names.user), _name(claims, "sub")
+    roles, scopes = _names(claims, names.roles, MOST_ROLES), _values(claims, names.scope)
+    for found in (client, user, subject, roles, scopes):
+        if isinstance(found, Flaw):
+            return found
+    itself = client is not None and (subject is None or subject == client)
+    name = client if itself else user
+    if not isinstance(name, str) or not isinstance(roles, tuple) or not isinstance(scopes, tuple):
+        return Flaw(Check.CLAIMS, f"The token has no claim '{names.user}', which names the user.")
+    return TokenFacts(
+        PrincipalKind.CLIENT if itself else PrincipalKind.USER,
+        names.prefix + name,
+        names.issuer,
+        tuple(names.prefix + role for role in roles),
+        scopes,
+        names.scopes_from,
+        expires_at,
+    )
+
+
+def _at(claims: Mapping[str, object], path: str) -> object:
+    """The claim called so, or else the one at the dotted path; None without one."""
+    if path in claims:
+        return claims[path]
+    found: object = claims
+    for step in path.split("."):
+        if not isinstance(found, Mapping):
+            return None
+        found = found.get(step)
+    return found
+
+
+def _name(claims: Mapping[str, object], path: str) -> str | Flaw | None:
+    name = _at(claims, path)
+    return name if name is None or _nameable(name) else _odd(path, "a name of printable characters")
+
+
+def _nameable(name: object) -> TypeGuard[str]:
+    return isinstance(name, str) and 0 < len(name) <= LONGEST_NAME and name.isprintable()
+
+
+def _names(claims: Mapping[str, object], path: str, most: int) -> tuple[str, ...] | Flaw:
+    """A list of names, or a single one."""
+    found = _at(claims, path)
+    listed = [] if found is None else [found] if isinstance(found, str) else found
+    if not isinstance(listed, list) or not all(_nameable(name) for name in listed):
+        return _odd(path, "a list of names of printable characters")
+    if len(listed) > most:
+        return _odd(path, f"a list of at most {most} names")
+    return tuple(dict.fromkeys(listed))
+
+
+def _values(claims: Mapping[str, object], path: str) -> tuple[str, ...] | Flaw:
+    """The values of a scope claim: a text with spaces (RFC 8693 §4.2), or a list, as some issuers write."""
+    found = _at(claims, path)
+    listed = [] if found is None else found.split(" ") if isinstance(found, str) else found
+    if not isinstance(listed, list) or not all(isinstance(value, str) for value in listed):
+        return _odd(path, "a text of scopes, or a list of them")
+    return tuple(dict.fromkeys(value for value in listed if value))
+
+
+def _odd(path: str, wanted: str) -> Flaw:
+    return Flaw(Check.CLAIMS, f"The token's claim '{path}' is not {wanted}.")
