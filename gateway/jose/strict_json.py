@@ -10,6 +10,8 @@ from typing import Final
 
 import orjson
 
+_Container = dict[str, object] | list[object]
+
 DEEPEST: Final = 16
 """How many objects and arrays may be inside each other."""
 
@@ -49,17 +51,19 @@ def read_object(document: bytes, deepest: int = DEEPEST) -> dict[str, object] | 
 
 
 def _depth(found: object) -> int:
-    depth, level = 0, [found]
+    depth, level = 0, _containers([found])
     while level:
-        level = [inner for outer in level for inner in _inside(outer)]
+        level = _containers(inner for outer in level for inner in _inside(outer))
         depth += 1
-    return depth - 1
+    return depth
 
 
-def _inside(value: object) -> Iterable[object]:
-    if isinstance(value, dict):
-        return value.values()
-    return value if isinstance(value, list) else ()
+def _containers(values: Iterable[object]) -> list[_Container]:
+    return [value for value in values if isinstance(value, dict | list)]
+
+
+def _inside(container: _Container) -> Iterable[object]:
+    return container.values() if isinstance(container, dict) else container
 
 
 def _members(pairs: list[tuple[str, object]]) -> dict[str, object]:
