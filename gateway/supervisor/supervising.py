@@ -20,6 +20,7 @@ from gateway.supervisor.crew import CannotStartError, Crew, Orders
 from gateway.supervisor.plan import Plan
 from gateway.supervisor.sockets import address_of, listen_once, listen_shared
 from gateway.supervisor.watch import changes, sight
+from gateway.supervisor.worker_process import HEEDED
 
 DRAIN_WITHIN: Final = 30.0
 """How long requests in flight may take to finish, in seconds."""
@@ -105,6 +106,7 @@ class Supervisor:
                     await self._stand_by()
             finally:
                 status = await self._end()
+                self._ignore_signals()
         return status
 
     def _heed_signals(self) -> None:
@@ -113,6 +115,13 @@ class Supervisor:
             loop.add_signal_handler(number, self._asked_to_stop, signal.Signals(number).name)
         loop.add_signal_handler(signal.SIGHUP, self._reload_wanted.set)
         loop.add_signal_handler(signal.SIGUSR2, self._roll_wanted.set)
+
+    def _ignore_signals(self) -> None:
+        """All is done: one more signal must not end the process with another status than it has earned."""
+        loop = asyncio.get_running_loop()
+        for number in HEEDED:
+            loop.remove_signal_handler(number)
+            signal.signal(number, signal.SIG_IGN)
 
     def _asked_to_stop(self, name: str) -> None:
         if self._stop.is_set():

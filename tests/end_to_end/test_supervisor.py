@@ -321,6 +321,19 @@ def test_a_signal_ends_the_start_in_order_from_the_first_word_on(start: Start) -
     assert not gateway.told("Traceback")
 
 
+def test_signals_without_end_do_not_change_the_status_of_an_end_in_order(start: Start) -> None:
+    gateway = start().ready()
+    gateway.signal(signal.SIGHUP)
+    until(lambda: gateway.told("is in force"))
+    gateway.signal(signal.SIGTERM)
+    until(lambda: gateway.told("draining"))
+    until(lambda: _refused(gateway))
+    while gateway.process.poll() is None:
+        gateway.signal(signal.SIGUSR2)
+        gateway.signal(signal.SIGHUP)
+    assert gateway.end() == 0
+
+
 def test_a_signal_before_the_workers_are_ready_ends_the_start(start: Start, tmp_path: Path) -> None:
     (tmp_path / "toy.conf").write_text("stuck")
     gateway = start()
