@@ -21,6 +21,7 @@ COMMANDS: Final[dict[str, str]] = {
     "demo": "gateway.cli.demo:demo",
     "scopes": "gateway.cli.scopes:scopes",
     "keys": "gateway.cli.keys:keys",
+    "members": "gateway.cli.members:members",
     "explain": "gateway.cli.explain:explain",
     "routes": "gateway.cli.routes:routes",
     "db": "gateway.cli.db:db",

@@ -39,6 +39,12 @@ def json_option(command: Command) -> Command:
     return click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")(command)
 
 
+def widens_option(command: Command) -> Command:
+    """Give a command `--widens`; its function takes `widens: bool`."""
+    told = "Do it also where somebody may do more afterwards than now."
+    return click.option("--widens", is_flag=True, help=told)(command)
+
+
 def show_json(data: object) -> None:
     """Print a value as JSON, indented, one document. Enums, dates and dataclasses are understood."""
     click.echo(orjson.dumps(data, option=orjson.OPT_INDENT_2 | orjson.OPT_NON_STR_KEYS).decode())

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from gateway.cli import session
-from gateway.cli.output import json_option, say, show_fields, show_json, show_table, warn
+from gateway.cli.output import json_option, say, show_fields, show_json, show_table, warn, widens_option
 from gateway.cli.session import Missing
 from gateway.domain.action import Action
 from gateway.domain.scope import Mode, Scope
@@ -138,19 +138,27 @@ def clone(config: Path, source: str, name: str, *, label: str | None, as_json: b
     "--fallback",
     type=click.Choice(["deny", "full-access"]),
     help="What becomes of those who use it: they lose what it gave, or a key left without scope "
-    "may do everything.",
+    "may do everything. Users, roles and clients lose what it gave either way.",
 )
+@widens_option
 @json_option
 @click.pass_obj
-def delete(config: Path, name: str, *, fallback: str | None, as_json: bool) -> None:
-    """Delete a scope; refused while it is in use, unless --fallback says what becomes of its users."""
+def delete(config: Path, name: str, *, fallback: str | None, widens: bool, as_json: bool) -> None:
+    """Delete a scope; refused while it is in use, unless --fallback says what becomes of its users.
+
+    Refused, too, where somebody may do more without it, as by losing what a deny scope denies, unless
+    --widens says that this is meant.
+    """
     from gateway.control.scopes import Fallback, delete_scope  # noqa: PLC0415 - SQL only when it is needed
 
     who, chosen = session.actor(), None if fallback is None else Fallback(fallback)
-    gone = session.in_store(session.store_of(config), lambda store: delete_scope(store, who, name, chosen))
+    url, terms = session.store_and_terms_of(config)
+    gone = session.in_store(
+        url, lambda store: delete_scope(store, who, name, chosen, widens=widens, terms=terms)
+    )
     if as_json:
-        given = list(gone.given_full_access)
-        show_json({"deleted": _described(gone.scope), "full_access": given, **_used_by(gone.use)})
+        told = {"deleted": _described(gone.scope), "full_access": list(gone.given_full_access)}
+        show_json({**told, "widens": session.gained(gone.gains), **_used_by(gone.use)})
     else:
         say(f"scope {gone.scope.name} deleted")
     for warning in gone.warnings:

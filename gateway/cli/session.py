@@ -3,19 +3,22 @@
 import asyncio
 import os
 import pwd
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from gateway.cli.output import fail, refuse_configuration, warn
-from gateway.control.refused import InUseError, RefusedError, UnknownError
+from gateway.control.gain import Gain
+from gateway.control.refused import InUseError, RefusedError, UnknownError, WideningError
 from gateway.domain.ports import StoreUnavailableError
 from gateway.domain.scope_use import ScopeUse
 
 if TYPE_CHECKING:
+    from gateway.control.widening import BearerTerms
     from gateway.routing.table import RouteTable
+    from gateway.settings.model import Settings
     from gateway.store.store import Store
 
 T = TypeVar("T")
@@ -29,15 +32,34 @@ def actor() -> str:
         return f"uid {os.getuid()}"
 
 
-def store_of(config: Path) -> str:
-    """The URL of the configured store. Ends the command with every problem of a bad configuration."""
+def settings_of(config: Path) -> "Settings":
+    """The settings. Ends the command with every problem of a bad configuration."""
     from gateway.document.problem import SettingsError  # noqa: PLC0415 - `--help` needs no settings
     from gateway.settings.loading import load_settings  # noqa: PLC0415 - likewise
 
     try:
-        return load_settings(config, os.environ).store.url
+        return load_settings(config, os.environ)
     except SettingsError as error:
         refuse_configuration(error.problems)
+
+
+def store_of(config: Path) -> str:
+    """The URL of the configured store. Ends like `settings_of`."""
+    return settings_of(config).store.url
+
+
+def store_and_terms_of(config: Path) -> "tuple[str, BearerTerms]":
+    """The store's URL, and what the settings say of those whom tokens speak for. Ends like `settings_of`."""
+    from gateway.control.widening import BearerTerms  # noqa: PLC0415 - SQL only when it is needed
+    from gateway.domain.token import ScopesFrom  # noqa: PLC0415 - likewise
+
+    settings = settings_of(config)
+    bearer = settings.authentication.bearer
+    named = [one.scopes_from for one in bearer.issuers]
+    if bearer.introspection is not None:
+        named.append(bearer.introspection.scopes_from)
+    by_tokens = any(scopes_from is not ScopesFrom.MEMBERS for scopes_from in named)
+    return settings.store.url, BearerTerms(bearer.without_scope, by_tokens)
 
 
 def store_and_routes_of(config: Path) -> "tuple[str, RouteTable, frozenset[str]]":
@@ -103,6 +125,8 @@ def answered(work: Callable[[], Awaitable[T]]) -> T:
         return asyncio.run(run())
     except InUseError as error:
         fail("\n".join(error.sentences), error.hint, used_by=users(error.use))
+    except WideningError as error:
+        fail("\n".join(error.sentences), error.hint, widens=gained(error.gains))
     except RefusedError as error:
         fail("\n".join(error.sentences), error.hint)
     except StoreUnavailableError as error:
@@ -115,6 +139,11 @@ def users(use: ScopeUse) -> list[dict[str, object]]:
     told += [{"kind": "key", "id": key.key_id, "label": key.label, "trial": key.trial} for key in use.keys]
     told += [{"kind": member.kind.value, "name": member.name} for member in use.members]
     return told
+
+
+def gained(gains: Iterable[Gain]) -> list[dict[str, object]]:
+    """Those who may do more, for programs; `pairs` is null for everything."""
+    return [{"who": gain.who, "pairs": gain.pairs, "surely": gain.surely} for gain in gains]
 
 
 def path_of(target: str) -> str:

@@ -1,6 +1,13 @@
 """Why an operator's wish is not carried out: sentences for people, a kind for programs."""
 
+from collections.abc import Sequence
+from typing import Final
+
+from gateway.control.gain import Gain
 from gateway.domain.scope_use import ScopeUse
+
+LISTED_GAINS: Final = 20
+"""How many of those who gain a refusal names; programs are told of all."""
 
 
 class RefusedError(Exception):
@@ -38,3 +45,16 @@ class InUseError(RefusedError):
     def __init__(self, *sentences: str, use: ScopeUse, hint: str = "") -> None:
         self.use = use
         super().__init__(*sentences, hint=hint)
+
+
+class WideningError(RefusedError):
+    """What takes a scope away would let somebody do more; `gains` says who and what."""
+
+    def __init__(self, deed: str, gains: Sequence[Gain]) -> None:
+        self.gains = tuple(gains)
+        more = len(gains) - LISTED_GAINS
+        told = [f"{gain.sentence}." for gain in gains[:LISTED_GAINS]]
+        told += [f"And {more} others."] if more > 0 else []
+        super().__init__(
+            f"{deed} lets more be done, not less:", *told, hint="add --widens if that is what you want"
+        )

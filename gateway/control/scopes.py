@@ -1,10 +1,11 @@
 """API Scopes: made, changed, copied and deleted by operators (CONTRACT 2)."""
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Final
 
+from gateway.control.gain import Gain
 from gateway.control.refused import (
     InUseError,
     InvalidError,
@@ -13,11 +14,18 @@ from gateway.control.refused import (
     TakenError,
     UnknownError,
 )
+from gateway.control.widening import (
+    DENYING,
+    BearerTerms,
+    gain_of_tokens,
+    gains_without,
+    refuse_widening,
+)
 from gateway.control.words import label_of, module_set_of, scope_name_of
 from gateway.document.problem import nearest
 from gateway.domain.action import Action
 from gateway.domain.scope import FULL_ACCESS, SCOPE_NAME, Mode, ModuleSet, Scope
-from gateway.domain.scope_use import ScopeUse
+from gateway.domain.scope_use import MemberUse, ScopeUse
 from gateway.store.questions import Questions
 from gateway.store.store import Store
 from gateway.store.writing import Writing
@@ -58,11 +66,12 @@ class SavedScope:
 
 @dataclass(frozen=True, slots=True)
 class DeletedScope:
-    """A scope that is gone, who had it, and the keys that have full access because of it."""
+    """A scope that is gone, who had it, the keys that have full access because of it, and who gained."""
 
     scope: Scope
     use: ScopeUse
     given_full_access: tuple[int, ...] = ()
+    gains: tuple[Gain, ...] = ()
     warnings: tuple[str, ...] = ()
 
 
@@ -144,10 +153,20 @@ async def clone_scope(
     return SavedScope(scope)
 
 
-async def delete_scope(
-    store: Store, actor: str, reference: str, fallback: Fallback | None = None
+async def delete_scope(  # noqa: PLR0913 - two of them say how far the operator means to go
+    store: Store,
+    actor: str,
+    reference: str,
+    fallback: Fallback | None = None,
+    *,
+    widens: bool = False,
+    terms: BearerTerms = DENYING,
 ) -> DeletedScope:
-    """Delete a scope. One that is in use needs a fallback. Raises RefusedError that lists its users."""
+    """Delete a scope. One that is in use needs a fallback, which gives members nothing.
+
+    Raises RefusedError: for one in use that lists its users, and, unless `widens`, where losing it lets
+    somebody do more. The full access that a fallback gives to keys left with nothing is not counted.
+    """
     async with store.writing(actor) as writing:
         scope = await scope_called(writing, reference)
         _refuse_locked(scope, "deleted", "take it from keys that should not have it")
@@ -158,13 +177,19 @@ async def delete_scope(
                 use=use,
                 hint="say what becomes of them: --fallback deny or --fallback full-access",
             )
+        keys = [await writing.key_with_id(number) for number in _using(use)]
+        gains = await gains_without(writing, scope, filter(None, keys), use.members, terms)
+        gains += await gain_of_tokens(writing, scope, terms)
+        refuse_widening(f"Deleting the scope {scope.name!r}", gains, meant=widens)
         await writing.remove_scope(scope.id)
         emptied = await _emptied(writing, use)
         given = emptied if fallback is Fallback.FULL_ACCESS else ()
         await _give_full_access(writing, given, scope.name)
-        detail = {**described(scope), "fallback": fallback, "full_access_given_to": given}
+        gained = [gain.sentence for gain in gains]
+        detail = {**described(scope), "fallback": fallback, "full_access_given_to": given, "widens": gained}
         await writing.record("scope.delete", f"scope:{scope.name}", detail)
-    return DeletedScope(scope, use, given, _deletion_warnings(scope, use, emptied, given))
+        warned = _deletion_warnings(emptied, given, await _without_any(writing, use.members))
+    return DeletedScope(scope, use, given, tuple(gains), (*warned, *(f"Now {gain}." for gain in gained)))
 
 
 def described(scope: Scope) -> dict[str, object]:
@@ -251,14 +276,25 @@ def _copy_label(label: str) -> str:
     return f"Copy of {label}"[:200]
 
 
+def _using(use: ScopeUse) -> list[int]:
+    """The ids of the keys that have the scope, and not in a trial set alone."""
+    return sorted({key.key_id for key in use.keys if not key.trial})
+
+
 async def _emptied(writing: Writing, use: ScopeUse) -> tuple[int, ...]:
     """The keys, in the order of their ids, that have no scope left."""
     emptied = []
-    for key_id in sorted({key.key_id for key in use.keys if not key.trial}):
+    for key_id in _using(use):
         entry = await writing.key_with_id(key_id)
         if entry is not None and not entry.record.scopes:
             emptied.append(key_id)
     return tuple(emptied)
+
+
+async def _without_any(writing: Writing, members: Collection[MemberUse]) -> list[MemberUse]:
+    """Those of the members that have no scope themselves."""
+    having = {row.member for row in await writing.memberships(members)}
+    return [member for member in members if member not in having]
 
 
 async def _give_full_access(writing: Writing, key_ids: Iterable[int], deleted: str) -> None:
@@ -273,12 +309,11 @@ async def _give_full_access(writing: Writing, key_ids: Iterable[int], deleted: s
 
 
 def _deletion_warnings(
-    scope: Scope, use: ScopeUse, emptied: Collection[int], given: Collection[int]
+    emptied: Collection[int], given: Collection[int], without: Sequence[MemberUse]
 ) -> tuple[str, ...]:
     warned = [f"Key {key_id} has full access now ({FULL_ACCESS})." for key_id in given]
     warned += [f"Key {key_id} has no scope now and is refused." for key_id in emptied if key_id not in given]
-    if scope.mode is Mode.DENY:
-        left = sorted({key.key_id for key in use.keys if not key.trial}.difference(emptied))
-        freed = f"may now do what {scope.name!r} denied, if other scopes allow it"
-        warned += [f"Key {key_id} {freed}." for key_id in left]
+    warned += [f"The {who.kind} {who.name} has no scope now." for who in without[:LISTED_USERS]]
+    more = len(without) - LISTED_USERS
+    warned += [f"{more} more users, roles and clients have no scope now."] if more > 0 else []
     return tuple(warned)

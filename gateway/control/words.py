@@ -1,4 +1,4 @@
-"""The rules for what operators write, shared by every use case: labels, scope names, module lists, expiry."""
+"""The rules for what operators write, shared by every use case: labels, names, module lists, expiry."""
 
 from collections.abc import Collection, Iterable
 from datetime import UTC, datetime
@@ -10,6 +10,7 @@ from gateway.document.quantities import duration
 from gateway.domain.scope import EVERY, SCOPE_NAME, ModuleSet
 
 LONGEST_LABEL: Final = 200
+LONGEST_MEMBER: Final = 200
 NEVER: Final = "never"
 OTHER_EXPIRIES: Final = "or write a date such as 2030-12-31, or never"
 
@@ -32,6 +33,18 @@ def scope_name_of(text: str) -> str:
             f"{text[:80]!r} cannot name a scope.",
             hint="use lower-case letters, digits and . _ -, beginning with a letter or digit, 64 at most",
         )
+    return text
+
+
+def member_name_of(kind: str, text: str) -> str:
+    """The name of a user, a role or a client as tokens are compared with it, exactly. Raises InvalidError."""
+    if not text.strip():
+        raise InvalidError(f"The {kind}'s name is empty; write it as the token has it.")
+    if len(text) > LONGEST_MEMBER:
+        raise InvalidError(f"The {kind}'s name has {len(text)} characters; {LONGEST_MEMBER} is the most.")
+    unseen = next((character for character in text if not character.isprintable()), None)
+    if unseen is not None:
+        raise InvalidError(f"The {kind}'s name holds U+{ord(unseen):04X}, which cannot be printed.")
     return text
 
 

@@ -202,14 +202,6 @@ async def test_the_warning_about_full_access_stays_until_somebody_chooses_the_sc
     assert warnings_about(await key_numbered(store, key_id)) == []
 
 
-async def test_deleting_a_deny_scope_warns_of_what_its_keys_may_do_now(store: Store) -> None:
-    edit = ScopeEdit(mode=Mode.DENY, modules={Action.READ: ["users"]})
-    await create_scope(store, "ada", "no-users", edit, MODULES)
-    key_id = (await create_key(store, "ada", "Both", ["no-users", "power-bi"])).entry.record.id
-    gone = await delete_scope(store, "ada", "no-users", Fallback.DENY)
-    assert gone.warnings == (f"Key {key_id} may now do what 'no-users' denied, if other scopes allow it.",)
-
-
 async def test_a_refused_change_leaves_no_trace(store: Store) -> None:
     await website(store)
     before = (await store.latest_change(), len(await store.audit()))
