@@ -19,9 +19,6 @@ from gateway.issuers.fetching import Fetcher, FetchError
 from gateway.issuers.key_source import FetchedKeys, KeySource, fetch_keys
 from gateway.jose.key_set import KeySet
 
-PATIENCE: Final = 5.0
-"""Seconds that a caller waits for a fetch; it goes on without them."""
-
 LEAST_FRESH: Final = 30.0
 """Seconds that keys are kept at the least, if nothing asks for others, whatever their server says."""
 
@@ -50,11 +47,13 @@ class Freshness:
     They are fetched again every `refresh`, or sooner if their server says so; after a failure they serve
     until they are `stale_for` old. What is asked for because somebody came with an unknown key, or because
     there are no good keys, is asked again after `refetch` at the soonest, if the last time was in vain.
+    Callers wait for a fetch no longer than `patience`; it goes on without them.
     """
 
     refresh: float = 300
     stale_for: float = 3600
     refetch: float = 10
+    patience: float = 5
 
 
 class IssuerKeys:
@@ -163,10 +162,11 @@ class IssuerKeys:
 
     async def _brought_by(self, task: asyncio.Task[None]) -> KeySet:
         """The set after a fetch; it is shared, so who waits may leave, and it goes on."""
-        await asyncio.wait({task}, timeout=PATIENCE)
+        patience = self._freshness.patience
+        await asyncio.wait({task}, timeout=patience)
         if not task.done():
             raise KeysUnavailableError(
-                f"The keys of {self._source.shown} have not come within {PATIENCE:.0f} s."
+                f"The keys of {self._source.shown} have not come within {patience:g} s."
             )
         keys = self._usable()
         if self._fault is not None or keys is None:
