@@ -78,7 +78,7 @@ fuzz: setup ## Damaged requests and answers, beside a second parser; minutes
 	SCOPEGATE_FUZZ_EXAMPLES=$(or $(EXAMPLES),400) $(BIN)/python -m pytest tests/fuzz --timeout 1200 $(ARGS)
 
 attack: setup ## What attacks cost the gateway, as multiples of what they cost the attacker
-	SCOPEGATE_ATTACK_SECONDS=1 SCOPEGATE_ATTACK_ROWS=20 \
+	SCOPEGATE_ATTACK_SECONDS=1 SCOPEGATE_ATTACK_EVERY_ROW=1 \
 	  $(BIN)/python -m pytest tests/attack --capture no --timeout 1200 $(ARGS)
 
 slow: setup slowhttptest ## Clients that are slow on purpose, while another is served
