@@ -32,8 +32,8 @@ def load_everything(
 ) -> Configuration:
     """The settings and the compiled routes. Raises SettingsError with every problem of every file at once.
 
-    `certificates` looks into the files of TLS too, which not everybody who asks may read. `files` are those
-    read before; it keeps those that are read now.
+    `certificates` looks into the files of TLS and of issuers' keys too, which not everybody who asks may
+    read. `files` are those read before; it keeps those that are read now.
     """
     document, settings = read_settings(path, environment, files)
     if not document.content:
@@ -43,9 +43,17 @@ def load_everything(
     table, problems = read_routes(_route_files(document, settings), places, allowed, files)
     if settings is not None and certificates:
         check_certificates(document, settings)
+        _check_key_sets(document, settings)
     if settings is None or table is None or document.problems:
         raise SettingsError([*document.problems, *problems])
     return Configuration(settings, table)
+
+
+def _check_key_sets(document: Document, settings: Settings) -> None:
+    if settings.authentication.bearer.issuers:
+        from gateway.key_sets import check_key_sets  # noqa: PLC0415 - costly, and of no use without issuers
+
+        check_key_sets(document, settings)
 
 
 def load_routes(settings: Settings) -> RouteTable:

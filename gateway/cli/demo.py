@@ -17,9 +17,10 @@ import click
 
 from gateway.cli.output import DONE, REFUSED, fail, say, show_table
 from gateway.configuration import load_everything
-from gateway.demo.integrations import INTEGRATIONS, introduce
+from gateway.demo.integrations import BEARERS, INTEGRATIONS, WEBSITE, introduce
+from gateway.demo.issuer import DemoIssuer
 from gateway.demo.stage import HOST, Actor, Ports, Stage, StageError
-from gateway.demo.tour import DAMAGED, TOUR, Outcome, damaged, take
+from gateway.demo.tour import DAMAGED, FORGED, TOUR, Outcome, damaged, forged, take
 from gateway.domain.ports import StoreUnavailableError
 from gateway.settings.address import Address
 from gateway.store.opening import open_store
@@ -102,25 +103,32 @@ async def _until_stopped(stage: Stage, ports: Ports, *, check: bool) -> int:
 
 
 async def _run(stage: Stage, ports: Ports, *, check: bool) -> int:
-    async with _playing(stage, ports) as (feed, gateway, keys):
+    async with _playing(stage, ports) as (feed, gateway, secrets):
         if check:
-            return _told(await take(gateway.addresses[0], keys))
-        _introduce(stage, feed, gateway, keys)
+            return _told(await take(gateway.addresses[0], secrets))
+        _introduce(stage, feed, gateway, secrets)
         await _first_to_end(feed, gateway)
     return REFUSED
 
 
 @asynccontextmanager
 async def _playing(stage: Stage, ports: Ports) -> AsyncIterator[tuple[Actor, Actor, Mapping[str, str]]]:
-    """The feed and the gateway, running, and the keys by name. Raises StageError."""
+    """The feed and the gateway, running, and the keys and tokens by name. Raises StageError."""
     async with stage.feed(ports.feed) as feed:
-        stage.write(ports, feed.addresses[0])
+        issuer = DemoIssuer()
+        stage.write(ports, feed.addresses[0], issuer)
         modules = load_everything(stage.config, os.environ, certificates=False).routes.modules.bits
         async with open_store(stage.store) as store:
             issued = await introduce(store, modules)
-        keys = {name: key.secret for name, key in issued.items()}
         async with stage.gateway() as gateway:
-            yield feed, gateway, {**keys, DAMAGED: damaged(next(iter(keys.values())))}
+            yield feed, gateway, _secrets({name: key.secret for name, key in issued.items()}, issuer)
+
+
+def _secrets(keys: Mapping[str, str], issuer: DemoIssuer) -> dict[str, str]:
+    """Everything that the tour presents, good and bad, by name."""
+    tokens = {bearer.name: bearer.token(issuer) for bearer in BEARERS}
+    spoilt = {DAMAGED: damaged(keys[WEBSITE.name]), FORGED: forged(*(tokens[one.name] for one in BEARERS))}
+    return {**keys, **tokens, **spoilt}
 
 
 async def _first_to_end(*actors: Actor) -> None:
@@ -134,21 +142,24 @@ async def _first_to_end(*actors: Actor) -> None:
     raise StageError(next(iter(done)).result())
 
 
-def _introduce(stage: Stage, feed: Actor, gateway: Actor, keys: Mapping[str, str]) -> None:
+def _introduce(stage: Stage, feed: Actor, gateway: Actor, secrets: Mapping[str, str]) -> None:
     """Tell a newcomer what is there, what to try, and where to look."""
     address, admin = gateway.addresses
     say(f"The gateway is at {address}, in front of the sample feed at {feed.addresses[0]}.\n")
     for number, each in enumerate(INTEGRATIONS, 1):
-        say(f"{each.label} (key {number}) {each.may}:\n  {keys[each.name]}")
+        say(f"{each.label} (key {number}) {each.may}:\n  {secrets[each.name]}")
+    for bearer in BEARERS:
+        say(f"{bearer.says}:\n  {secrets[bearer.name]}")
     say("\nTry these in another terminal; the number is the status to expect.\n")
     for stop in TOUR:
-        say(f"# {stop.status}  {stop.says}\n{stop.curl(address, keys)}\n")
+        say(f"# {stop.status}  {stop.says}\n{stop.curl(address, secrets)}\n")
     command = f"{_command()} -c {shlex.quote(str(stage.config))}"
     say(
         "Watch what is refused, see why, and change it: a change is in force within a second.\n\n"
         f"tail -f {shlex.quote(str(stage.denied_log))}\n"
         f"curl -s {admin}/metrics | grep gateway_denied_total\n"
         f"{command} explain --key-id 1 PATCH /v2/courses/1\n"
+        f"{command} explain --user ada --role hr-staff GET /v2/invoices\n"
         f"{command} scopes update website --update courses\n"
         f"{command} keys list\n\n"
         "Ctrl-C ends the demo."

@@ -1,4 +1,4 @@
-"""The demo's integrations: what each may do, put on record by the use cases that operators' commands call.
+"""The demo's callers: what each may do, put on record by the use cases that operators' commands call.
 
 Which ones they are follows the reference product's own examples: a website, an HR system, and reporting.
 """
@@ -8,9 +8,13 @@ from dataclasses import dataclass
 from typing import Final
 
 from gateway.control.keys import IssuedKey, create_key
+from gateway.control.members import add_member
 from gateway.control.scopes import ScopeEdit, create_scope
+from gateway.demo.issuer import DemoIssuer
 from gateway.domain.action import Action
+from gateway.domain.principal import PrincipalKind
 from gateway.domain.scope import EVERY, Mode
+from gateway.domain.scope_use import MemberKind, MemberUse
 from gateway.store.store import Store
 
 ACTOR: Final = "demo"
@@ -55,11 +59,52 @@ REPORTING: Final = Integration(
 INTEGRATIONS: Final = (WEBSITE, HR, REPORTING)
 
 
+@dataclass(frozen=True, slots=True)
+class Bearer:
+    """A caller with a token: a user with roles, or an OAuth2 client, and whose membership gives a scope."""
+
+    name: str
+    kind: PrincipalKind
+    says: str
+    member: MemberUse
+    scope: str
+    roles: tuple[str, ...] = ()
+
+    def token(self, issuer: DemoIssuer) -> str:
+        """A token that speaks for it."""
+        if self.kind is PrincipalKind.CLIENT:
+            return issuer.token_of_client(self.name)
+        return issuer.token_of_user(self.name, *self.roles)
+
+
+ADA: Final = Bearer(
+    name="ada",
+    kind=PrincipalKind.USER,
+    says="A user, ada, has the role hr-staff, which has the scope hr-system",
+    member=MemberUse(MemberKind.ROLE, "hr-staff"),
+    scope=HR.scope,
+    roles=("hr-staff",),
+)
+TIMETABLE: Final = Bearer(
+    name="timetable",
+    kind=PrincipalKind.CLIENT,
+    says="An OAuth2 client, timetable, has the scope website",
+    member=MemberUse(MemberKind.CLIENT, "timetable"),
+    scope=WEBSITE.scope,
+)
+BEARERS: Final = (ADA, TIMETABLE)
+
+
 async def introduce(store: Store, known_modules: Collection[str]) -> dict[str, IssuedKey]:
-    """Make every integration's scope and key; the keys by the integration's name. Raises RefusedError."""
+    """Make every integration's scope and key, and the bearers members; the keys by the integration's name.
+
+    Raises RefusedError.
+    """
     keys = {}
     for each in INTEGRATIONS:
         edit = ScopeEdit(label=each.label, mode=each.mode, modules=each.modules)
         await create_scope(store, ACTOR, each.scope, edit, known_modules)
         keys[each.name] = await create_key(store, ACTOR, each.label, [each.scope])
+    for bearer in BEARERS:
+        await add_member(store, ACTOR, bearer.scope, bearer.member)
     return keys

@@ -13,10 +13,15 @@ from typing import Final
 
 import yaml
 
+from gateway.demo.issuer import ALGORITHM, AUDIENCE, ISSUER, DemoIssuer
+
 HOST: Final = "127.0.0.1"
 READY_WITHIN: Final = 60.0
 ENDED_WITHIN: Final = 45.0
 """Longer than the gateway's own drain, in seconds."""
+
+KEY_SET: Final = "jwks.json"
+TRUSTED: Final = {"issuer": ISSUER, "audience": AUDIENCE, "algorithms": [ALGORITHM], "jwks": KEY_SET}
 
 
 class StageError(Exception):
@@ -53,19 +58,21 @@ class Stage:
         """The URL of the store."""
         return f"sqlite:///{self.directory / 'scopegate.db'}"
 
-    def write(self, ports: Ports, feed: str) -> None:
-        """Write the configuration, and the route map that comes with the package."""
+    def write(self, ports: Ports, feed: str, issuer: DemoIssuer) -> None:
+        """Write the configuration, the issuer's key set, and the route map that comes with the package."""
         told = {
             "listen": f"{HOST}:{ports.gateway}",
             "admin": {"listen": f"{HOST}:{ports.admin}"},
             "store": self.store,
             "routes": ["routes.yaml"],
             "feeds": {"training": {"upstream": feed}},
+            "authentication": {"bearer": {"issuers": [TRUSTED]}},
             "logs": {"access": str(self.directory / "access.log"), "denied": str(self.denied_log)},
         }
         routes = files("gateway.demo").joinpath("routes.yaml").read_text(encoding="utf-8")
         self.config.write_text(yaml.safe_dump(told, sort_keys=False), encoding="utf-8")
         (self.directory / "routes.yaml").write_text(routes, encoding="utf-8")
+        issuer.publish(self.directory / KEY_SET)
 
     @asynccontextmanager
     async def feed(self, port: int) -> AsyncIterator["Actor"]:

@@ -9,18 +9,20 @@ import aiohttp
 import orjson
 from yarl import URL
 
-from gateway.demo.integrations import HR, REPORTING, WEBSITE
+from gateway.demo.integrations import ADA, HR, REPORTING, TIMETABLE, WEBSITE
 from gateway.domain.verdict import Reason
 
 KEY_HEADER: Final = "X-API-Key"
 DAMAGED: Final = "damaged"
 """Stands for a key with a typing error in it."""
+FORGED: Final = "forged"
+"""Stands for a token whose signature is another's."""
 PATIENCE: Final = aiohttp.ClientTimeout(total=20)
 
 
 @dataclass(frozen=True, slots=True)
 class Stop:
-    """One request of the tour. `key` names an integration; `code` is a refusal's, None when permitted."""
+    """One request of the tour. `key` or `token` names who asks; `code` is a refusal's, None if permitted."""
 
     says: str
     method: str
@@ -29,16 +31,23 @@ class Stop:
     key: str | None = None
     code: Reason | None = None
     body: Mapping[str, object] | None = None
+    token: str | None = None
 
-    def curl(self, gateway: str, keys: Mapping[str, str]) -> str:
+    def credential(self, secrets: Mapping[str, str]) -> dict[str, str]:
+        """The header field that says who asks, if anybody does."""
+        if self.token is not None:
+            return {"Authorization": f"Bearer {secrets[self.token]}"}
+        return {} if self.key is None else {KEY_HEADER: secrets[self.key]}
+
+    def curl(self, gateway: str, secrets: Mapping[str, str]) -> str:
         """The request as a line to paste into a shell."""
         words = ["curl", "-s", "-i"]
         if "%2e" in self.path:
             words.append("--path-as-is")
         if self.method != "GET":
             words += ["-X", self.method]
-        if self.key is not None:
-            words += ["-H", f"{KEY_HEADER}: {keys[self.key]}"]
+        for name, value in self.credential(secrets).items():
+            words += ["-H", f"{name}: {value}"]
         if self.body is not None:
             words += ["-H", "Content-Type: application/json", "-d", orjson.dumps(self.body).decode()]
         return shlex.join([*words, gateway + self.path])
@@ -80,6 +89,24 @@ TOUR: Final = (
     Stop("It asks what the feed is told of it.", "GET", "/v2/whoami", 200, REPORTING.name),
     Stop(
         "It may not delete a booking.", "DELETE", "/v2/bookings/1", 403, REPORTING.name, Reason.SCOPE_DENIED
+    ),
+    Stop("A user's token lists users.", "GET", "/v2/users?page_size=2", 200, token=ADA.name),
+    Stop(
+        "It may not see invoices, either.",
+        "GET",
+        "/v2/invoices",
+        403,
+        code=Reason.SCOPE_DENIED,
+        token=ADA.name,
+    ),
+    Stop("An OAuth2 client's token lists courses.", "GET", "/v2/courses", 200, token=TIMETABLE.name),
+    Stop(
+        "A token that somebody has changed is refused.",
+        "GET",
+        "/v2/courses",
+        401,
+        code=Reason.CREDENTIAL_INVALID,
+        token=FORGED,
     ),
     Stop(
         "A path that no route maps is never forwarded.",
@@ -124,16 +151,21 @@ def damaged(key: str) -> str:
     return key[:-1] + ("0" if key[-1] != "0" else "1")
 
 
-async def take(gateway: str, keys: Mapping[str, str]) -> list[Outcome]:
+def forged(token: str, another: str) -> str:
+    """The claims of one token with the signature of another."""
+    return ".".join((*token.split(".")[:2], another.split(".")[2]))
+
+
+async def take(gateway: str, secrets: Mapping[str, str]) -> list[Outcome]:
     """Make every request of the tour, in order. Raises aiohttp.ClientError and TimeoutError."""
     async with aiohttp.ClientSession(timeout=PATIENCE) as session:
-        return [await _outcome(session, stop, gateway, keys) for stop in TOUR]
+        return [await _outcome(session, stop, gateway, secrets) for stop in TOUR]
 
 
 async def _outcome(
-    session: aiohttp.ClientSession, stop: Stop, gateway: str, keys: Mapping[str, str]
+    session: aiohttp.ClientSession, stop: Stop, gateway: str, secrets: Mapping[str, str]
 ) -> Outcome:
-    headers = {KEY_HEADER: keys[stop.key]} if stop.key else {}
+    headers = stop.credential(secrets)
     url = URL(gateway + stop.path, encoded=True)
     async with session.request(stop.method, url, json=stop.body, headers=headers) as answer:
         body = await answer.read()

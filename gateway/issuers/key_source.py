@@ -38,10 +38,15 @@ async def fetch_keys(source: KeySource, fetcher: Fetcher) -> FetchedKeys:
     """The keys of an issuer as they are now. Raises FetchError, also for what is no key set."""
     place = source.place
     if isinstance(place, Path):
-        return FetchedKeys(_keys_in(await asyncio.to_thread(_contents, place), str(place)), None)
+        return FetchedKeys(await asyncio.to_thread(keys_in_file, place), None)
     url = await _discovered(source.issuer, fetcher) if place == DISCOVER else place
     fetched = await fetcher.document(url)
     return FetchedKeys(_keys_in(fetched.body, shown(url)), fetched.max_age)
+
+
+def keys_in_file(file: Path) -> KeySet:
+    """The keys that a file holds, read while the caller waits. Raises FetchError."""
+    return _keys_in(_contents(file), str(file))
 
 
 def _keys_in(document: bytes, place: str) -> KeySet:

@@ -89,8 +89,11 @@ class Issuers:
         troubles += [introspection.trouble for introspection in self._introspections]
         yield from (trouble for trouble in troubles if trouble is not None)
 
-    async def let_go(self) -> None:
-        """End what the settings in force have no use for."""
+    async def let_go(self, in_force: BearerSettings) -> None:
+        """End what the settings in force, those that `prover` was last asked under, have no use for."""
+        if not in_force.served:
+            self._in_use = set()
+            self._introspections = []
         for wanted in [wanted for wanted in self._keys if wanted not in self._in_use]:
             await self._keys.pop(wanted).close()
         for way in [way for way in self._fetchers if way not in self._in_use]:
@@ -98,8 +101,7 @@ class Issuers:
 
     async def close(self) -> None:
         """End everything."""
-        self._in_use = set()
-        await self.let_go()
+        await self.let_go(BearerSettings())
 
 
 def _names(settings: BearerNames, issuer: str) -> ClaimNames:

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Coroutine, Mapping
 from contextlib import asynccontextmanager
 from operator import attrgetter
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from gateway.configuration import Configuration, config_hash, load_everything
 from gateway.deadlines import Deadlines
@@ -15,6 +15,7 @@ from gateway.document.files import Files
 from gateway.document.problem import Problem, SettingsError
 from gateway.domain.exchange import Exchange
 from gateway.domain.feed import Enforcement
+from gateway.domain.ports import TokenProver
 from gateway.forward.names import LookUp, system_look_up
 from gateway.forward.upstream import FeedUpstream
 from gateway.identity.credential import CredentialKind
@@ -27,6 +28,7 @@ from gateway.observe.health import WorkerHealth, worker_health
 from gateway.observe.logs import LogPlaces, Logs, open_logs
 from gateway.observe.metrics import Metrics, Sources
 from gateway.observe.snapshot import Snapshot
+from gateway.settings.bearer import BearerSettings
 from gateway.settings.model import Settings
 from gateway.store.follower import Follower, following
 from gateway.store.last_use import LastUse
@@ -34,8 +36,10 @@ from gateway.store.opening import open_store
 from gateway.store.store import Store
 from gateway.tls.watch import CertificateWatch, keep_looking
 from gateway.wire.listener import Listener
-from gateway.wiring.bearers import Issuers
 from gateway.wiring.plane import Plane, plane_of
+
+if TYPE_CHECKING:
+    from gateway.wiring.bearers import Issuers
 
 PATIENCE: Final = 30.0
 """Seconds that a drain waits for what is in flight."""
@@ -76,7 +80,7 @@ class Worker:
         self._memory = Memory(settings.cache.principals, settings.store.stale_for)
         self._config = config
         self._store = store
-        self._issuers = Issuers()
+        self._issuers: Issuers | None = None
         self._logs = logs
         self._deadlines = Deadlines()
         self._hash = config_hash(configuration)
@@ -94,7 +98,7 @@ class Worker:
         bearer, cache = settings.authentication.bearer, settings.cache
         if bearer.served:
             proofs[CredentialKind.BEARER] = TokenProofs(
-                self._issuers.prover(bearer),
+                self._prover(bearer),
                 self._store,
                 bearer.without_scope,
                 principals=cache.principals,
@@ -103,6 +107,13 @@ class Worker:
         return plane_of(
             settings, routes, proofs, self._deadlines, self._observers, self._memory, self._look_up
         )
+
+    def _prover(self, bearer: BearerSettings) -> TokenProver:
+        from gateway.wiring.bearers import Issuers  # noqa: PLC0415 - 20 MiB, of no use without tokens
+
+        if self._issuers is None:
+            self._issuers = Issuers()
+        return self._issuers.prover(bearer)
 
     async def listen(self, bound: socket.socket) -> None:
         """Accept clients."""
@@ -136,7 +147,8 @@ class Worker:
         self._stale += before.identity.stale
         self._memory.resize(configuration.settings.cache.principals, configuration.settings.store.stale_for)
         before.retire()
-        await self._issuers.let_go()
+        if self._issuers is not None:
+            await self._issuers.let_go(configuration.settings.authentication.bearer)
 
     @property
     def settings(self) -> Settings:
@@ -168,7 +180,8 @@ class Worker:
         self._plane.retire()
         self._deadlines.stop()
         self._memory.close()
-        await self._issuers.close()
+        if self._issuers is not None:
+            await self._issuers.close()
 
     def snapshot(self) -> Snapshot:
         """What was counted so far."""
@@ -188,7 +201,7 @@ class Worker:
             warnings.append(f"new certificates are not taken up: {self.certificates.trouble}")
         for upstream in self._plane.upstreams.values():
             warnings.extend(upstream.troubles())
-        warnings.extend(self._issuers.troubles())
+        warnings.extend(() if self._issuers is None else self._issuers.troubles())
         return worker_health({"store": trouble}, warnings)
 
     def _sources(self) -> Sources:

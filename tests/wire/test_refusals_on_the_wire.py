@@ -29,7 +29,7 @@ LOST_ISSUER = f"""\
 authentication:
   bearer:
     issuers:
-      - {{issuer: {ISSUER}, audience: {AUDIENCE}, algorithms: [ES256], jwks: no-such-file.json}}
+      - {{issuer: {ISSUER}, audience: {AUDIENCE}, algorithms: [ES256], jwks: "http://127.0.0.1:1/"}}
 """
 TIMEOUTS = "timeouts: {connect: 1s, response: 300ms}"
 
