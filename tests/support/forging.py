@@ -57,9 +57,9 @@ def number(value: int, size: int | None = None) -> str:
 
 
 @cache
-def rsa_key(bits: int = 2048, exponent: int = 65537) -> rsa.RSAPrivateKey:
+def rsa_key() -> rsa.RSAPrivateKey:
     """An RSA key, the same for the whole run: making one takes long."""
-    return rsa.generate_private_key(exponent, bits)
+    return rsa.generate_private_key(65537, 2048)
 
 
 def _made(algorithm: str) -> Private:
