@@ -33,11 +33,16 @@ def facts_in_answer(
         return ENDED
     if isinstance(begins, int) and begins > now:
         return EARLY
-    if str(answer.get("token_type") or "bearer").lower() != "bearer":
+    if not _is_bearer(answer.get("token_type")):
         return NO_BEARER
     if audiences and audiences.isdisjoint(_audiences(answer)):
         return OTHER_AUDIENCE
     return facts_in(answer, names, float(ends) if isinstance(ends, int) else inf)
+
+
+def _is_bearer(token_type: object) -> bool:
+    """Whether a token may be sent as it is (RFC 6750): what says nothing of its type may."""
+    return token_type is None or (isinstance(token_type, str) and token_type.lower() == "bearer")
 
 
 def _audiences(answer: Mapping[str, object]) -> set[str]:

@@ -19,6 +19,9 @@ CLIENT: Final = "client_id"
 AUTHORIZED_PARTY: Final = "azp"
 """The claim that names it where an issuer writes no `client_id`."""
 
+ASTRAY: Final = object()
+"""What stands at a path that leads through something else than objects: no name, and no list of names."""
+
 BOUND: Final = Flaw(
     Check.CONFIRMATION, "The token is bound to a key of its holder's, and is no bearer token (RFC 7800)."
 )
@@ -40,8 +43,8 @@ class ClaimNames:
 def facts_in(claims: Mapping[str, object], names: ClaimNames, expires_at: float) -> TokenFacts | Flaw:
     """What verified claims say of the bearer, or the first claim that cannot be believed.
 
-    A client speaks for itself where the token has no subject, or one that is the client (RFC 9068 §2.2). A
-    token of a user that lacks the configured claim is nobody's: least of all its client's.
+    A client speaks for itself where the token names no user and has no subject, or one that is the client
+    (RFC 9068 §2.2). A token of a user that lacks the configured claim is nobody's: least of all its client's.
     """
     if "cnf" in claims:
         return BOUND
@@ -53,7 +56,7 @@ def facts_in(claims: Mapping[str, object], names: ClaimNames, expires_at: float)
     for found in (client, user, subject, roles, scopes):
         if isinstance(found, Flaw):
             return found
-    itself = client is not None and (subject is None or subject == client)
+    itself = client is not None and (subject == client or (subject is None and user is None))
     name = client if itself else user
     if not isinstance(name, str) or not isinstance(roles, tuple) or not isinstance(scopes, tuple):
         return Flaw(Check.CLAIMS, f"The token has no claim '{names.user}', which names the user.")
@@ -74,8 +77,10 @@ def _at(claims: Mapping[str, object], path: str) -> object:
         return claims[path]
     found: object = claims
     for step in path.split("."):
-        if not isinstance(found, Mapping):
+        if found is None:
             return None
+        if not isinstance(found, Mapping):
+            return ASTRAY
         found = found.get(step)
     return found
 
