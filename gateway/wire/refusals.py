@@ -98,4 +98,4 @@ class Refuser:
 
 def _quotable(text: str) -> str:
     """Text as an error description may hold it: ASCII without quotes and backslashes (RFC 6750 §3)."""
-    return text.encode("ascii", "replace").decode().translate(UNQUOTABLE)
+    return text.replace("§", "section ").encode("ascii", "replace").decode().translate(UNQUOTABLE)
