@@ -75,6 +75,7 @@ def _clients() -> list[dict[str, object]]:
 USERS: Final[Mapping[str, Mapping[str, object]]] = {
     "ada": {"roles": ["teacher", "author"]},
     "bob": {"roles": []},
+    "sync": {},
     "eve": {"realm_access": {"roles": ["teacher"]}},
 }
 """Who can log in, and what their access tokens say of them beside their name."""

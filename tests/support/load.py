@@ -99,9 +99,11 @@ class Load:
 
 
 @asynccontextmanager
-async def load_on(port: int, key: str, rate: float = 120.0) -> AsyncIterator[Load]:
+async def load_on(
+    port: int, key: str, rate: float = 120.0, *, header: str = "X-API-Key"
+) -> AsyncIterator[Load]:
     """Ask for the courses that many times a second as long as the block lasts, and wait for every end."""
-    head = f"GET /v2/courses HTTP/1.1\r\nHost: feeds.test\r\nX-API-Key: {key}\r\n\r\n"
+    head = f"GET /v2/courses HTTP/1.1\r\nHost: feeds.test\r\n{header}: {key}\r\n\r\n"
     load = Load(port, head.encode())
     asking: set[asyncio.Task[None]] = set()
 
