@@ -142,7 +142,6 @@ class Fetcher:
             if why is None and len(content) > LARGEST:
                 why = f"is longer than {LARGEST // 1024} KiB"
             if why is not None:
-                answer.close()
                 raise FetchError(f"{shown(url)} {why}", answer.status)
             said = ",".join(answer.headers.getall("Cache-Control", []))
             return Fetched(content, fresh_for(said, answer.headers.get("Age", "")))

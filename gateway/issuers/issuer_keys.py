@@ -74,8 +74,6 @@ class IssuerKeys:
         self._in_vain_until = -inf
         """When an unknown key may cause a fetch again, after one that brought no other keys."""
         self._under_way: asyncio.Task[None] | None = None
-        self._for_unknown = False
-        """Whether the fetch under way began for an unknown key."""
         self._timer: asyncio.TimerHandle | None = None
         self._started = False
         self._closed = False
@@ -140,19 +138,18 @@ class IssuerKeys:
         keys = await self.current()
         if keys.knows(kid):
             return keys
-        if self._under_way is not None and not self._for_unknown:
-            # it may have begun before the key was published, and so decides nothing
-            keys = await self._brought_by(self._under_way)
-            if keys.knows(kid):
-                return keys
         if self._under_way is not None:
-            return await self._brought_by(self._under_way)
-        if self._fault is None and monotonic() < self._in_vain_until:
+            # it may have begun before the key was published: what it brings need not be the last word
+            keys = await self._brought_by(self._under_way)
+        if keys.knows(kid) or (self._fault is None and monotonic() < self._in_vain_until):
             return keys
+        return await self._brought_by(self._under_way or self._begin_for_unknown())
+
+    def _begin_for_unknown(self) -> asyncio.Task[None]:
+        """Begin a fetch that uses up the allowance, unless it brings news. Raises KeysUnavailableError."""
         task = self._begin_unless_it_rests()
-        self._for_unknown = True
         self._in_vain_until = monotonic() + self._freshness.refetch
-        return await self._brought_by(task)
+        return task
 
     def _usable(self) -> KeySet | None:
         """The last good set, if it is not too old: age counts from `refresh` on, or from a failure."""
@@ -190,7 +187,6 @@ class IssuerKeys:
 
     def _begin(self) -> asyncio.Task[None]:
         self._cancel_timer()
-        self._for_unknown = False
         self._under_way = asyncio.get_running_loop().create_task(self._fetch())
         return self._under_way
 

@@ -406,6 +406,19 @@ async def test_while_all_is_well_an_issuer_is_asked_once_in_each_period(issuer: 
         assert loop.time() - began >= 3 * 0.2 * (1 - SPREAD) - 0.02
 
 
+async def test_what_callers_cause_does_not_add_to_what_happens_by_itself(issuer: Issuer) -> None:
+    issuer.publish(OLD)
+    loop = asyncio.get_running_loop()
+    async with kept(at(issuer), Freshness(0.3, 60, 60)) as keys:
+        for _ in range(20):
+            key = SigningKey.made("EdDSA")
+            issuer.publish(key)
+            await keys.knowing(key.kid)
+        before, began = issuer.asked(), loop.time()
+        await until(lambda: issuer.asked() >= before + 2)
+        assert issuer.asked() - before <= 2 + (loop.time() - began) / 0.27
+
+
 # The end
 
 
@@ -422,6 +435,16 @@ async def test_closing_tells_who_waits_and_asks_nothing_more(issuer: Issuer) -> 
         assert "fetched any more" in await unavailable(keys.current)
         issuer.let_go()
         await until(lambda: not issuer.open)
+        assert issuer.asked() == 1
+
+
+async def test_keys_that_are_started_twice_are_kept_once(issuer: Issuer) -> None:
+    issuer.publish(OLD)
+    issuer.hold()
+    async with kept(at(issuer), CALM) as keys:
+        keys.start()
+        issuer.let_go()
+        await keys.current()
         assert issuer.asked() == 1
 
 
