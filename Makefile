@@ -74,7 +74,7 @@ cover: setup authorization-server ## Every test, with branch coverage of all pro
 	$(BIN)/coverage erase
 	$(BIN)/python -m pytest -n auto --cov --cov-branch --cov-report=term --cov-report=html $(ARGS)
 
-fuzz: setup ## Damaged requests and answers, beside a second parser; minutes
+fuzz: setup ## Damaged requests, answers and tokens, beside second readers; minutes
 	SCOPEGATE_FUZZ_EXAMPLES=$(or $(EXAMPLES),400) $(BIN)/python -m pytest tests/fuzz --timeout 1200 $(ARGS)
 
 attack: setup ## What attacks cost the gateway, as multiples of what they cost the attacker
