@@ -281,6 +281,33 @@ def test_an_opaque_token_is_asked_about_once_a_worker_however_often_it_is_used(
     assert 1 <= issuer.asked("/token/introspection") - before <= WORKERS
 
 
+@pytest.mark.parametrize("good", [True, False], ids=["a good token", "a bad one"])
+async def test_a_crowd_with_one_token_asks_about_it_once_a_worker(
+    issuer: AuthorizationServer, gateway: GatewayUnderTest, *, good: bool
+) -> None:
+    token = issuer.for_client(kind="opaque") if good else "never-issued-to-a-crowd"
+    before = issuer.asked("/token/introspection")
+
+    async def asked() -> tuple[int, str | None]:
+        async with conversation(gateway.port) as client:
+            return told(await bearing_on(client, token))
+
+    heard = await asyncio.gather(*(asked() for _ in range(60)))
+    assert set(heard) == {PERMITTED if good else INVALID}
+    assert issuer.asked("/token/introspection") - before <= WORKERS
+
+
+def test_a_role_that_denies_outweighs_what_the_user_is_allowed(
+    issuer: AuthorizationServer, gateway: GatewayUnderTest, commands: Commands
+) -> None:
+    commands.scope("no-courses", "deny", read="courses")
+    commands.gets("members", "add", "no-courses", "--role", "guest")
+    claims = issuer.claims(sub="ada", roles=["teacher", "guest"])
+    assert told(bearing(gateway, issuer.key().token(claims))) == DENIED
+    assert told(bearing(gateway, issuer.key().token(claims | {"roles": ["teacher"]}))) == PERMITTED
+    assert told(bearing(gateway, issuer.key().token(claims | {"roles": {"guest": True}}))) == INVALID
+
+
 def test_the_log_names_the_bearer_and_never_holds_a_token(
     issuer: AuthorizationServer, gateway: GatewayUnderTest
 ) -> None:
