@@ -9,14 +9,11 @@ import orjson
 
 from gateway.jose.base64url import octets
 from gateway.jose.flaw import Check, Flaw
-from gateway.jose.jws import LARGEST, Jws, read_jws
+from gateway.jose.jws import Jws, read_jws
 from gateway.jose.strict_json import Malformed, read_object
 
 _JOSE_DOTS: Final = frozenset({2, 4})
 """Dots in a signed and in an encrypted token (RFC 7515 §3.1, RFC 7516 §3.1)."""
-
-_EXCERPT: Final = LARGEST
-"""How much of what may be a token is looked at."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -64,7 +61,7 @@ def looks_like_jwt(token: bytes) -> bool:
 
     It has as many parts as a signed or an encrypted one, and the first is a JSON object with `alg`.
     """
-    if token.count(b".", 0, _EXCERPT) not in _JOSE_DOTS:
+    if token.count(b".") not in _JOSE_DOTS:
         return False
     first = token[: token.index(b".")].rstrip(b"=")
     head = octets(first)

@@ -135,6 +135,7 @@ OPAQUE = [
     b"e" * 100_000,
 ]
 MEANT = [
+    signer("ES256").token(claims_with(pad="x" * LARGEST)),
     signer("ES256").token(),
     b"eyJhbGciOiJSUzI1NiJ9..",
     b"eyJhbGciOiJSUzI1NiJ9=.e30.",
