@@ -79,6 +79,7 @@ class Identity:
         self._index = index
         self._lifetimes = lifetimes
         self._memory = memory or Memory(lifetimes.principals)
+        self._retired = False
         self.hits = 0
         self.misses = 0
         self.stale = 0
@@ -182,7 +183,8 @@ class Identity:
             return None
         memory.under_way[credential.kind] += 1
         asked = asyncio.ensure_future(self._look_up(credential))
-        memory.asking[credential.digest] = asked
+        if not self._retired:
+            memory.asking[credential.digest] = asked
         asked.add_done_callback(lambda ended: self._answered(credential, ended))
         return asked
 
@@ -200,7 +202,7 @@ class Identity:
         generation = memory.generation
         proof = await self._proofs[credential.kind].proven(credential)
         found = self._found(proof, generation)
-        if generation == memory.generation and memory.believed:
+        if generation == memory.generation and memory.believed and not self._retired:
             memory.keep(credential.digest, found)
         return found
 
@@ -210,7 +212,12 @@ class Identity:
             return Denied(proof, now + self._lifetimes.negative)
         expires = now + proof.expires_at - time()
         principal = proof.principal(self._index)
-        return Known(proof, principal, self._index, now, expires, generation, proof.rests_on())
+        found = now - proof.age
+        return Known(proof, principal, self._index, found, expires, generation, proof.rests_on())
+
+    def retire(self) -> None:
+        """Another configuration is in force: what is found by this one's rules is used once, and not kept."""
+        self._retired = True
 
     def forget(self, changes: Changes) -> None:
         """Forget what the changes touch; see Memory."""

@@ -1,7 +1,8 @@
 """What was proven of a caller, and what it rests on: facts, from which the principal is compiled."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import inf
+from time import monotonic
 from typing import Protocol
 
 from gateway.domain.change import EVERY_SUBJECT, ChangeKind
@@ -27,6 +28,11 @@ class Proof(Protocol):
         """Seconds since the epoch, inf for never."""
         ...
 
+    @property
+    def age(self) -> float:
+        """Seconds since somebody else than the store was asked; no look-up makes that any younger."""
+        ...
+
     def rests_on(self) -> frozenset[Subject]:
         """What must not change."""
         ...
@@ -46,6 +52,11 @@ class KeyProof:
     def expires_at(self) -> float:
         """See Proof."""
         return inf if self.record.expires_at is None else self.record.expires_at
+
+    @property
+    def age(self) -> float:
+        """See Proof: the store knows all there is to know of a key."""
+        return 0.0
 
     def rests_on(self) -> frozenset[Subject]:
         """The key itself, and every scope it has."""
@@ -69,18 +80,27 @@ class KeyProof:
 
 @dataclass(frozen=True, slots=True)
 class BearerProof:
-    """A bearer token that was verified, with the API Scopes of its bearer and those it names."""
+    """A bearer token that was verified, with the API Scopes of its bearer and those it names.
+
+    `verified_at` is in monotonic seconds.
+    """
 
     facts: TokenFacts
     member_scopes: tuple[Scope, ...]
     token_scopes: tuple[Scope, ...]
     without_scope: WithoutScope = WithoutScope.DENY
     full_access: Scope | None = None
+    verified_at: float = field(default_factory=monotonic)
 
     @property
     def expires_at(self) -> float:
         """See Proof."""
         return self.facts.expires_at
+
+    @property
+    def age(self) -> float:
+        """See Proof."""
+        return monotonic() - self.verified_at
 
     def rests_on(self) -> frozenset[Subject]:
         """Who is a member of what, each scope that gave; and on any scope, where the token names some."""

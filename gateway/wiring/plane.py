@@ -41,6 +41,7 @@ class Plane:
 
     def retire(self) -> None:
         """Let go of what another configuration replaces; what is in flight ends by itself."""
+        self.identity.retire()
         for upstream in self.upstreams.values():
             upstream.close()
 
