@@ -11,6 +11,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
+import pytest
+
 HOLD: Final = """
 import fcntl, sys
 with open(sys.argv[1], "r+b") as shared:
@@ -19,6 +21,13 @@ with open(sys.argv[1], "r+b") as shared:
     sys.stdin.read()
 """
 """Takes the eight locks by which SQLite's readers share a write-ahead log (its walIndex format)."""
+
+
+BACK_UP: Final = """
+import sqlite3, sys
+store, copy = map(sqlite3.connect, sys.argv[1:])
+store.backup(copy)
+"""
 
 
 @contextmanager
@@ -55,8 +64,83 @@ def restored(folder: Path, store: Path) -> None:
             subprocess.run(["cp", str(file), str(store.parent / file.name)], check=True)
 
 
+def backed_up(store: Path, copy: Path) -> None:
+    """Make a copy of a store that is in use."""
+    subprocess.run([sys.executable, "-c", BACK_UP, str(store), str(copy)], check=True)
+
+
 def replaced(store: Path, by: Path) -> None:
     """Put another file in the place of a store, as a restore does."""
     for file in files_of(store)[1:]:
         file.unlink()
     by.rename(store)
+
+
+def damaged(store: Path) -> None:
+    """Overwrite a store where it lies, as a bad disk does: every page but the first, and its log."""
+    for file, kept in ((store, 4096), (Path(f"{store}-wal"), 0)):
+        size = file.stat().st_size - kept
+        if size > 0:
+            overwrite = ["dd", "if=/dev/zero", f"of={file}", "bs=1", f"seek={kept}", f"count={size}"]
+            subprocess.run([*overwrite, "conv=notrunc", "status=none"], check=True)
+
+
+def cut_short(store: Path) -> None:
+    """Take away the second half of a store, and its log."""
+    subprocess.run(["truncate", "--size=0", f"{store}-wal"], check=True)
+    subprocess.run(["truncate", f"--size={store.stat().st_size // 2}", str(store)], check=True)
+
+
+def no_folder(store: Path) -> None:
+    """Take the folder of a store away, as when a volume is gone."""
+    store.parent.rename(store.parent.with_suffix(".away"))
+
+
+@contextmanager
+def disk_of_its_own(place: Path) -> Iterator[None]:
+    """Put a folder on a disk of 1 MiB; skips where this user may not."""
+    _allowed("mount", "-t", "tmpfs", "-o", "size=1m", "none", str(place))
+    try:
+        yield
+    finally:
+        subprocess.run(["umount", "--lazy", str(place)], check=True)
+
+
+@contextmanager
+def filled(store: Path) -> Iterator[None]:
+    """Leave no room on a store's disk."""
+    ballast = store.parent / "ballast"
+    fill = ["dd", "if=/dev/zero", f"of={ballast}", "bs=4k", "status=none"]
+    assert subprocess.run(fill, capture_output=True, check=False).returncode
+    yield
+    ballast.unlink()
+
+
+@contextmanager
+def read_only(store: Path) -> Iterator[None]:
+    """Let nobody open anything in a store's folder for writing, root included; skips where that cannot be."""
+    place = store.parent
+    _allowed("mount", "--bind", str(place), str(place))
+    try:
+        _allowed("mount", "-o", "remount,bind,ro", str(place))
+        yield
+    finally:
+        subprocess.run(["umount", "--lazy", str(place)], check=True)
+
+
+@contextmanager
+def immutable(store: Path) -> Iterator[None]:
+    """Let nobody write to a store and its log, who has them open included; skips where that cannot be."""
+    files = [str(file) for file in files_of(store) if not file.name.endswith("-shm")]
+    _allowed("chattr", "+i", *files)
+    try:
+        yield
+    finally:
+        subprocess.run(["chattr", "-i", *files], check=True)
+
+
+def _allowed(*command: str) -> None:
+    """Do what takes root, and a file system that can."""
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        pytest.skip(f"{command[0]} is not possible here: {done.stderr.strip()}")
