@@ -8,7 +8,7 @@ from typing import Annotated, Final, Self
 
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationInfo, model_validator
 
-from gateway.document.fields import Duration, Listed
+from gateway.document.fields import Duration, DurationOrNone, Listed
 from gateway.document.section import Section, unfit
 from gateway.domain.token import ScopesFrom, WithoutScope
 from gateway.issuers.url import refuse_url
@@ -20,10 +20,22 @@ DISCOVER: Final = "discover"
 MOST_LEEWAY: Final = 300.0
 """Seconds. Clocks that differ by more are to be mended, not allowed for (RFC 7519 §4.1.4)."""
 
+LONGEST_WAIT: Final = 8.0
+"""Seconds that no caller waits for longer, whoever is asked."""
+
+LEAST_PAUSE: Final = 1.0
+"""Seconds between two fetches of keys: an issuer is not to be flooded by its own resource servers."""
+
 LEAST_SECRET: Final = 32
 """Bytes of a secret for HS256 (RFC 7518 §3.2); the longer hashes need more."""
 
 _CLAIM: Final = re.compile(r"[\x21-\x7e]{1,200}")
+_SCOPE: Final = re.compile(r"[!#-\[\]-~]{1,200}")
+"""RFC 6749 §3.3: a scope token."""
+
+_PLAIN_PATH: Final = re.compile(r"(?:/(?!\.{1,2}(?:/|\Z))[A-Za-z0-9._~!$&'()*+,=:@-]+)*/?")
+"""Segments that no reader decodes, merges or resolves to others."""
+
 _PREFIX: Final = re.compile(r"[!-~]{0,64}")
 _PLACE_HINT: Final = "write discover, an https URL, or the path of a file"
 
@@ -41,6 +53,7 @@ class Algorithm(StrEnum):
     ES384 = "ES384"
     ES512 = "ES512"
     ED_DSA = "EdDSA"
+    ED25519 = "Ed25519"
     HS256 = "HS256"
     HS384 = "HS384"
     HS512 = "HS512"
@@ -88,6 +101,25 @@ def _prefix(text: str) -> str:
     return text
 
 
+def _identifier(url: str) -> str:
+    """A URL whose metadata has a place that everybody asks for in the same way (RFC 9728 §3)."""
+    if "?" in url:
+        raise unfit("has a query, by which a resource is not told from others", "give the URL without it")
+    path = url.partition("://")[2].partition("/")
+    if _PLAIN_PATH.fullmatch("".join(path[1:])) is None:
+        raise unfit(
+            "has a path that can be written otherwise, too",
+            "give it without escapes, parameters, empty segments and dots",
+        )
+    return url
+
+
+def _scope(value: str) -> str:
+    if _SCOPE.fullmatch(value) is None:
+        raise unfit("is no scope that a client could ask for", "use visible ASCII without quotes and spaces")
+    return value
+
+
 def _leeway(seconds: float) -> float:
     if seconds > MOST_LEEWAY:
         raise unfit("is more than clocks may differ", "give at most 5m")
@@ -103,7 +135,8 @@ def _secret(value: SecretStr) -> SecretStr:
 Url = Annotated[str, AfterValidator(_url)]
 Claim = Annotated[str, AfterValidator(_claim)]
 Text = Annotated[str, Field(min_length=1)]
-Leeway = Annotated[Duration, AfterValidator(_leeway)]
+Leeway = Annotated[DurationOrNone, AfterValidator(_leeway)]
+Pause = Annotated[Duration, Field(ge=LEAST_PAUSE)]
 KeyPlace = Annotated[str | Path, BeforeValidator(_key_place)]
 
 
@@ -162,17 +195,17 @@ class IntrospectionSettings(BearerNames):
 
     url: Url
     client_id: Text
-    client_secret: SecretStr
+    client_secret: Annotated[SecretStr, Field(min_length=1)]
     audience: Annotated[tuple[Text, ...], Listed] = ()
-    timeout: Duration = 5.0
+    timeout: Annotated[Duration, Field(le=LONGEST_WAIT)] = 5.0
 
 
 class KeySetSettings(Section):
     """How the key sets of issuers are kept fresh."""
 
-    refresh: Duration = 300.0
+    refresh: Pause = 300.0
     stale_for: Duration = 3600.0
-    refetch: Duration = 10.0
+    refetch: Pause = 10.0
     timeout: Duration = 5.0
     ca: PemFile | None = None
 
@@ -180,10 +213,10 @@ class KeySetSettings(Section):
 class ResourceSettings(Section):
     """What this gateway tells clients of itself as a protected resource (RFC 9728)."""
 
-    identifier: Url
+    identifier: Annotated[Url, AfterValidator(_identifier)]
     name: Text | None = None
     documentation: Url | None = None
-    scopes: Annotated[tuple[Text, ...], Listed] = ()
+    scopes: Annotated[tuple[Annotated[str, AfterValidator(_scope)], ...], Listed] = ()
 
 
 class BearerSettings(Section):

@@ -55,7 +55,7 @@ class Issuers:
 
     def _supply(self, one: IssuerSettings, key_sets: KeySetSettings) -> KeySupply:
         if one.secret is not None:
-            return FixedKeys(KeySet.of_secret(one.secret.get_secret_value().encode()))
+            return FixedKeys(KeySet.of_secret(one.secret.get_secret_value().encode(), one.algorithms))
         freshness = Freshness(key_sets.refresh, key_sets.stale_for, key_sets.refetch)
         wanted = Wanted(KeySource(one.issuer, one.place), freshness, Way(key_sets.timeout, key_sets.ca))
         self._in_use |= {wanted, wanted.way}
