@@ -69,10 +69,6 @@ SAYS_NOTHING = [
     (answered("[]"), "is not a JSON object"),
     (answered("true"), "is not a JSON object"),
     (answered("{}"), "does not say whether the token is active"),
-    (answered('{"active": "true"}'), "does not say whether"),
-    (answered('{"active": 1}'), "does not say whether"),
-    (answered('{"active": null}'), "does not say whether"),
-    (answered('{"active": [true]}'), "does not say whether"),
     (answered('{"Active": true}'), "does not say whether"),
     (answered('{"active": false, "active": true}'), "has a member twice"),
     (answered('{"active": true, "sub": "ada", "sub": "eve"}'), "has a member twice"),
@@ -175,10 +171,11 @@ async def test_an_active_token_has_the_claims_that_the_server_tells(
     assert introspection.trouble is None
 
 
-async def test_a_token_that_is_not_active_has_none_whatever_else_is_said(
-    issuer: Issuer, introspection: Introspection
+@pytest.mark.parametrize("active", [False, None, 0, 1, "true", "", [True], {"active": True}])
+async def test_a_token_that_is_not_exactly_active_has_none_whatever_else_is_said(
+    issuer: Issuer, introspection: Introspection, active: object
 ) -> None:
-    issuer.page(ASK, json.dumps({**ACTIVE, "active": False}))
+    issuer.page(ASK, json.dumps({**ACTIVE, "active": active}))
     assert await introspection.of(b"opaque") is None
     assert introspection.trouble is None
 
