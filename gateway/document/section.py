@@ -1,5 +1,6 @@
 """Typed sections of a file: pydantic says what is wrong, this says it to people, with file, line and key."""
 
+import re
 from collections.abc import Mapping
 from types import MappingProxyType, UnionType
 from typing import Any, Final, TypeVar, Union, get_args, get_origin
@@ -16,6 +17,9 @@ NEVER_SHOWN: Final = frozenset(
     {"store", "upstream", "credentials", "value", "client_secret", "secret", "url"}
 )
 """Keys under which a secret may stand, rightly or by mistake; what stands there is never repeated."""
+
+_USER_IN_URL: Final = re.compile(r"//[^/]*@")
+"""Where a password may stand whatever the key is."""
 
 SAID: Final[Mapping[str, str]] = MappingProxyType(
     {
@@ -119,7 +123,7 @@ def _shown(document: Document, location: Location, detail: ErrorDetails) -> str:
     secret = not document.from_environment.isdisjoint(around) or not NEVER_SHOWN.isdisjoint(location)
     if detail["type"] in WHOLE - {UNFIT} or not isinstance(value, str):
         return ""
-    if secret:
+    if secret or _USER_IN_URL.search(value):
         return "the value "
     return f"{value!r} " if len(value) <= 80 else f"{value[:77]!r}… "  # noqa: PLR2004 - a line has 80 columns
 

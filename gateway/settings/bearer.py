@@ -21,10 +21,10 @@ MOST_LEEWAY: Final = 300.0
 """Seconds. Clocks that differ by more are to be mended, not allowed for (RFC 7519 §4.1.4)."""
 
 LONGEST_WAIT: Final = 8.0
-"""Seconds that no caller waits for longer, whoever is asked."""
+"""Seconds. No caller waits for an authorization server any longer."""
 
 LEAST_PAUSE: Final = 1.0
-"""Seconds between two fetches of keys: an issuer is not to be flooded by its own resource servers."""
+"""Seconds between two fetches of keys: an issuer is not flooded by those who believe it."""
 
 LEAST_SECRET: Final = 32
 """Bytes of a secret for HS256 (RFC 7518 §3.2); the longer hashes need more."""
@@ -97,7 +97,7 @@ def _claim(name: str) -> str:
 
 def _prefix(text: str) -> str:
     if _PREFIX.fullmatch(text) is None:
-        raise unfit("cannot stand before a name", "use up to 64 visible ASCII characters, such as partner:")
+        raise unfit("cannot stand before a name", "use up to 64 visible ASCII characters, such as partner/")
     return text
 
 
@@ -126,6 +126,18 @@ def _leeway(seconds: float) -> float:
     return seconds
 
 
+def _wait(seconds: float) -> float:
+    if seconds > LONGEST_WAIT:
+        raise unfit("is longer than any caller waits", "give at most 8s")
+    return seconds
+
+
+def _pause(seconds: float) -> float:
+    if seconds < LEAST_PAUSE:
+        raise unfit("is too short a pause between two fetches", "give at least 1s")
+    return seconds
+
+
 def _secret(value: SecretStr) -> SecretStr:
     if len(value.get_secret_value().encode()) < LEAST_SECRET:
         raise unfit(f"is too short for a secret: it has fewer than {LEAST_SECRET} bytes")
@@ -136,7 +148,7 @@ Url = Annotated[str, AfterValidator(_url)]
 Claim = Annotated[str, AfterValidator(_claim)]
 Text = Annotated[str, Field(min_length=1)]
 Leeway = Annotated[DurationOrNone, AfterValidator(_leeway)]
-Pause = Annotated[Duration, Field(ge=LEAST_PAUSE)]
+Pause = Annotated[Duration, AfterValidator(_pause)]
 KeyPlace = Annotated[str | Path, BeforeValidator(_key_place)]
 
 
@@ -197,7 +209,7 @@ class IntrospectionSettings(BearerNames):
     client_id: Text
     client_secret: Annotated[SecretStr, Field(min_length=1)]
     audience: Annotated[tuple[Text, ...], Listed] = ()
-    timeout: Annotated[Duration, Field(le=LONGEST_WAIT)] = 5.0
+    timeout: Annotated[Duration, AfterValidator(_wait)] = 5.0
 
 
 class KeySetSettings(Section):
