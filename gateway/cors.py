@@ -132,6 +132,7 @@ def governed(head: AnswerHead) -> AnswerHead:
         head.upgrade,
         chunked=head.chunked,
         closes=head.closes,
+        streams=head.streams,
     )
 
 

@@ -3,7 +3,7 @@
 from typing import Protocol
 
 from gateway.domain.verdict import Reason
-from gateway.forward.room import Room
+from gateway.forward.room import Taken
 from gateway.http1.head import AnswerHead, Section
 
 
@@ -37,7 +37,7 @@ class ClientSide(Protocol):
     `method`, `target` (path and query), `section`, `own_lines` (forwarding headers, each with CRLF) and
     `request_id` say what to send; `upgrade` is the protocol to ask for, or empty; `prepared` keeps bytes that
     repeat with the header section. `over` says that nobody waits for the answer any more. `room`
-    is where a place was taken for the exchange, to be given back at its end.
+    is what was taken for the exchange, to be given back at its end.
     """
 
     method: str
@@ -50,7 +50,7 @@ class ClientSide(Protocol):
     upload_done: bool
     upload_begun: bool
     over: bool
-    room: Room | None
+    room: Taken | None
 
     def begun(self, uplink: Uplink, now: float) -> None:
         """The head is on its way at `now` (monotonic seconds); the body may follow."""
@@ -73,6 +73,10 @@ class ClientSide(Protocol):
 
     def content(self, content: bytes, *, done: bool) -> None:
         """More of the answer's content."""
+        ...
+
+    def half_closed(self) -> None:
+        """The feed sends nothing more through the tunnel, and may still be sent to."""
         ...
 
     def again(self) -> None:

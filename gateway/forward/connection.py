@@ -96,6 +96,7 @@ class UpstreamConnection(asyncio.Protocol):
         "_body",
         "_chunked_up",
         "_closes",
+        "_ended",
         "_fd",
         "_home",
         "_interim",
@@ -120,6 +121,8 @@ class UpstreamConnection(asyncio.Protocol):
         self._sized = True
         self._chunked_up = False
         self._closes = False
+        self._ended = False
+        """Whether one side of a tunnel has said its last."""
         self._fd = -1
         self._interim = 0
         self._partial = b""
@@ -187,8 +190,13 @@ class UpstreamConnection(asyncio.Protocol):
             self.deadline = monotonic() + self._home.response_timeout
 
     def end(self) -> None:
-        """See Uplink."""
-        if self._tunnel is not None and self._transport is not None and not self._transport.is_closing():
+        """See Uplink. What was written still goes out."""
+        if self._tunnel is None or self._transport is None or self._transport.is_closing():
+            return
+        if self._ended:
+            self._transport.close()
+        else:
+            self._ended = True
             self._transport.write_eof()
 
     def hold_answer(self) -> None:
@@ -323,8 +331,16 @@ class UpstreamConnection(asyncio.Protocol):
         self.close()
         self._home.lost(self, client, request, reason, detail)
 
-    def eof_received(self) -> None:
-        """The feed has said its last; the transport closes, and `connection_lost` draws the conclusion."""
+    def eof_received(self) -> bool:
+        """The feed has said its last: in a tunnel the client may go on, unless it has ended as well.
+
+        Else the transport closes, and `connection_lost` draws the conclusion.
+        """
+        if self._tunnel is None or self.client is None or self._ended:
+            return False
+        self._ended = True
+        self.client.half_closed()
+        return True
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Tell whoever waits: the answer is whole if it ends with the connection, and cut short if not."""

@@ -16,7 +16,7 @@ from gateway.deadlines import Deadlines
 from gateway.domain.verdict import Reason
 from gateway.forward.client_side import Uplink
 from gateway.forward.connection import AnswerHeads, Home, UpstreamConnection
-from gateway.forward.room import Room
+from gateway.forward.room import Taken
 from gateway.http1.head import AnswerHead, Section
 
 GOOD: Final = range(200, 400)
@@ -85,7 +85,7 @@ class Probe:
         self.prepared: dict[object, bytes] = {}
         self.upload_done = True
         self.upload_begun = self.over = False
-        self.room: Room | None = None
+        self.room: Taken | None = None
 
     def _tell(self, why: str | None) -> None:
         if not self.why.done():
@@ -113,6 +113,9 @@ class Probe:
         """See ClientSide. Nobody asks for that here."""
 
     def content(self, content: bytes, *, done: bool) -> None:
+        """See ClientSide."""
+
+    def half_closed(self) -> None:
         """See ClientSide."""
 
     def again(self) -> None:

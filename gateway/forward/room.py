@@ -1,5 +1,15 @@
 """How many requests a feed is given at a time."""
 
+from typing import Protocol
+
+
+class Taken(Protocol):
+    """What an exchange has taken, and gives back once, when it is over, however it ends."""
+
+    def leave(self) -> None:
+        """Give it back."""
+        ...
+
 
 class Room:
     """Places for requests under way. Whoever took one gives it back once, when its exchange is over."""

@@ -12,6 +12,7 @@ from gateway.deadlines import Deadlines
 from gateway.domain.permit import Permit
 from gateway.domain.verdict import Reason
 from gateway.forward.address import IDEMPOTENT, Address
+from gateway.forward.attempt import Attempt
 from gateway.forward.client_side import ClientSide
 from gateway.forward.connection import AnswerHeads, UpstreamConnection
 from gateway.forward.header_rules import HeaderRules, pair_lines
@@ -95,13 +96,15 @@ class FeedUpstream:
 
     def connect_for(self, client: ClientSide, request: bytes, first: Address | None = None) -> None:
         """Send a request on a new connection, to the first address that lets us connect."""
-        task = asyncio.get_running_loop().create_task(self._connect_for(client, request, first))
+        attempt = Attempt(client)
+        task = attempt.begin(self._connect_for(client, request, first, attempt))
         self._connecting.add(task)
-        task.add_done_callback(lambda ended: self._connected(client, ended))
+        task.add_done_callback(lambda ended: self._connected(client, attempt, ended))
 
-    def _connected(self, client: ClientSide, ended: asyncio.Task[None]) -> None:
+    def _connected(self, client: ClientSide, attempt: Attempt, ended: asyncio.Task[None]) -> None:
         """Leave nobody waiting for a connection whose making broke."""
         self._connecting.discard(ended)
+        attempt.done()
         if not ended.cancelled() and (broken := ended.exception()) is not None:
             log.error("feed %s: the gateway failed while it connected", self._feed, exc_info=broken)
             client.failed(Reason.UPSTREAM_UNREACHABLE, "The feed could not be reached.")
@@ -175,7 +178,9 @@ class FeedUpstream:
             for connection in tuple(address.resting):
                 connection.close()
 
-    async def _connect_for(self, client: ClientSide, request: bytes, first: Address | None) -> None:
+    async def _connect_for(
+        self, client: ClientSide, request: bytes, first: Address | None, attempt: Attempt
+    ) -> None:
         reason = Reason.UPSTREAM_UNREACHABLE
         for address in sorted(self._in_order(monotonic()), key=lambda one: one is not first):
             connection, reason = await self._connect(address)
@@ -186,8 +191,10 @@ class FeedUpstream:
                 address.rest(connection)
                 return
             else:
+                attempt.done()
                 connection.begin(request, client, monotonic())
                 return
+        attempt.done()
         if not client.over:
             client.failed(reason, "The feed could not be reached.")
 
@@ -197,6 +204,9 @@ class FeedUpstream:
         try:
             async with asyncio.timeout(self.timeouts.connect):
                 connection = await address.dial(address)
+        except asyncio.CancelledError:
+            address.unproven = before
+            raise
         except TimeoutError:
             return None, Reason.UPSTREAM_TIMEOUT
         except HandshakeError as why:

@@ -248,10 +248,11 @@ class AnswerHead:
     """A feed's answer head, read once for all answers that repeat it byte for byte.
 
     `start` is what may cross to the client: the status line and the end-to-end fields, Content-Length among
-    them, each with CRLF. `length` is None without Content-Length.
+    them, each with CRLF. `length` is None without Content-Length. `streams` says that it is an event
+    stream, which lasts for as long as somebody listens.
     """
 
-    __slots__ = ("chunked", "closes", "length", "start", "status", "upgrade")
+    __slots__ = ("chunked", "closes", "length", "start", "status", "streams", "upgrade")
 
     def __init__(  # noqa: PLR0913 - one argument a fact
         self,
@@ -262,6 +263,7 @@ class AnswerHead:
         *,
         chunked: bool,
         closes: bool,
+        streams: bool,
     ) -> None:
         self.status = status
         self.start = start
@@ -269,6 +271,7 @@ class AnswerHead:
         self.upgrade = upgrade
         self.chunked = chunked
         self.closes = closes
+        self.streams = streams
 
 
 class InvalidAnswerError(Exception):
@@ -295,6 +298,7 @@ it, is told from an answer of the feed's; and X-Request-Id, which is ours, as it
 
 FIRST_FINAL: Final = 200
 NO_CONTENT: Final = 204
+EVENT_STREAM: Final = b"text/event-stream"
 
 
 def parse_answer(head: bytes, most_fields: int) -> AnswerHead:
@@ -315,6 +319,7 @@ def parse_answer(head: bytes, most_fields: int) -> AnswerHead:
     lengths: list[bytes] = []
     codings: list[bytes] = []
     upgrade = None
+    streams = False
     for name, value in fields:
         lower = name.lower()
         if lower == b"connection":
@@ -325,6 +330,8 @@ def parse_answer(head: bytes, most_fields: int) -> AnswerHead:
             codings.append(value.lower())
         elif lower == b"upgrade":
             upgrade = value
+        elif lower == b"content-type":
+            streams |= value.partition(b";")[0].strip(b" \t").lower() == EVENT_STREAM
     length = _answer_length(lengths, codings, old=matched[1] == b"0")
     status = int(matched[2])
     unsized = status < FIRST_FINAL or status == NO_CONTENT
@@ -335,6 +342,7 @@ def parse_answer(head: bytes, most_fields: int) -> AnswerHead:
         upgrade,
         chunked=bool(codings),
         closes=b"close" in options or (matched[1] == b"0" and b"keep-alive" not in options),
+        streams=streams,
     )
 
 

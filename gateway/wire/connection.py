@@ -4,7 +4,6 @@ import asyncio
 import logging
 from collections.abc import Iterable
 from math import inf
-from random import getrandbits
 from time import monotonic
 from typing import TYPE_CHECKING, Final, cast
 
@@ -13,9 +12,16 @@ from gateway.http1.body import FramingError
 from gateway.http1.head import RequestLine, malformed, parse_request_line
 from gateway.http1.requests import hopeless, misfit, parts_of, stays_open
 from gateway.pipeline import Introduction
-from gateway.wire.ending import ASK_AGAIN_AFTER, LINGER, ask_whether_there, end_with_reset, has_left
+from gateway.wire.ending import (
+    ASK_AGAIN_AFTER,
+    LINGER,
+    ask_whether_there,
+    end_with_reset,
+    has_left,
+    look_whether_there,
+)
+from gateway.wire.lasting import Lasting
 from gateway.wire.peer import Peer
-from gateway.wire.records import record_unread
 from gateway.wire.turn import Turn
 from gateway.wire.upload import CONTINUE, MOST_WAITING, Hold, Upload
 
@@ -38,13 +44,13 @@ class ClientConnection(asyncio.Protocol):
         "_stalled_at",
         "_told",
         "_transport",
-        "_turn",
         "_turning",
         "_unwritten",
-        "_upload",
         "deadline",
         "listener",
         "peer",
+        "turn",
+        "upload",
         "waiting",
         "watched_until",
     )
@@ -54,9 +60,10 @@ class ClientConnection(asyncio.Protocol):
         self._told = told
         self._transport = cast("asyncio.Transport", None)
         self.peer = cast("Peer", None)
-        self._turn: Turn | None = None
+        self.turn: Turn | None = None
+        """The request under way."""
         self._turning = False
-        self._upload: Upload | None = None
+        self.upload: Upload | None = None
         """The body that is still arriving, be it wanted or not."""
         self.waiting = b""
         self._scanned = 0
@@ -67,16 +74,6 @@ class ClientConnection(asyncio.Protocol):
         self._unwritten = 0
         self.deadline = inf
         self.watched_until = -1.0
-
-    @property
-    def busy(self) -> bool:
-        """Whether a request is under way."""
-        return self._turn is not None
-
-    @property
-    def stalled(self) -> bool:
-        """Whether the client does not read what was written."""
-        return self._stalled_at is not None
 
     # Beginning and end
 
@@ -97,20 +94,25 @@ class ClientConnection(asyncio.Protocol):
         del exc
         self._ended = True
         self.listener.deadlines.forget(self)
-        if self._turn is not None:
-            self._turn.left()
+        if self.turn is not None:
+            self.turn.left()
         self.listener.left(self)
 
     def eof_received(self) -> bool:
         """The client has said its last: it may still wait for answers to what it has said whole."""
         self._half_closed = True
-        if self._turn is not None:
-            if self._turn.tunnelling:
-                self._turn.carried()
-            elif self._upload is not None:
-                self._turn.broken(malformed("The body ended before its end."))
-            elif self._turn.line.keeps_alive and not self._turn.answering:
+        turn = self.turn
+        if turn is not None:
+            if turn.tunnelling:
+                turn.carried()
+            elif self.upload is not None:
+                turn.broken(malformed("The body ended before its end."))
+            elif turn.lasting is Lasting.STREAM:
+                turn.left()
+            elif turn.line.keeps_alive and not turn.answering:
                 ask_whether_there(self)
+            if not turn.over:
+                look_whether_there(self)
         elif self._something_waits() and not self._ended:
             self._refuse_unread(malformed("The request ended before its end."))
         else:
@@ -119,7 +121,7 @@ class ClientConnection(asyncio.Protocol):
 
     def drain(self) -> None:
         """Close as soon as nothing is under way."""
-        if self._turn is None and not self._ended:
+        if self.turn is None and not self._ended:
             self._transport.close()
 
     def abort(self) -> None:
@@ -131,7 +133,7 @@ class ClientConnection(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         """Take what the client sends: a head, a body, or something ahead of its turn."""
         try:
-            if self._turn is None and self._upload is None and not self.waiting:
+            if self.turn is None and self.upload is None and not self.waiting:
                 if not self._ended:
                     self.waiting = data
                     self._next()
@@ -144,14 +146,14 @@ class ClientConnection(asyncio.Protocol):
     def _more_received(self, data: bytes) -> None:
         if self._ended:
             return
-        if self._turn is not None and self._turn.tunnelling:
-            self._turn.carry(data)
+        if self.turn is not None and self.turn.tunnelling:
+            self.turn.carry(data)
             return
         self.waiting = self.waiting + data if self.waiting else data
-        if self._turn is None:
+        if self.turn is None:
             self._next()
-        elif self._upload is not None and self._turn.uplink is not None:
-            self._body_received(self._upload)
+        elif self.upload is not None and self.turn.uplink is not None:
+            self.upload.arrived(self.turn)
         elif len(self.waiting) > MOST_WAITING:
             self.hold(Hold.AHEAD)
 
@@ -160,10 +162,10 @@ class ClientConnection(asyncio.Protocol):
         if self._turning:
             return
         self._turning = True
-        while self.waiting and self._turn is None and not self._ended and self._stalled_at is None:
-            if self._upload is not None:
-                self._body_received(self._upload)
-                if self._upload is not None:
+        while self.waiting and self.turn is None and not self._ended and self._stalled_at is None:
+            if self.upload is not None:
+                self.upload.arrived(self.turn)
+                if self.upload is not None:
                     break
             elif not self._head_received():
                 break
@@ -173,7 +175,7 @@ class ClientConnection(asyncio.Protocol):
 
     def _hold_what_is_ahead(self) -> None:
         """Read no more of a client that has sent enough, until its answers are done and it has read them."""
-        waits = self._turn is not None or self._stalled_at is not None
+        waits = self.turn is not None or self._stalled_at is not None
         if waits and len(self.waiting) > MOST_WAITING:
             self.hold(Hold.AHEAD)
         elif Hold.AHEAD in self._held:
@@ -229,8 +231,8 @@ class ClientConnection(asyncio.Protocol):
             except FramingError as broken:
                 self._refuse_unread(malformed(f"The body is malformed: {broken}."), line)
                 return
-        self._upload = None if upload is None or upload.complete else upload
-        turn = self._turn = Turn(
+        self.upload = None if upload is None or upload.complete else upload
+        turn = self.turn = Turn(
             self,
             line,
             introduction,
@@ -241,41 +243,19 @@ class ClientConnection(asyncio.Protocol):
         )
         self.deadline = inf
         self.listener.pipeline.handle(turn)
-        if self._upload is not None and self._turn is turn and turn.uplink is None:
+        if self.upload is not None and self.turn is turn and turn.uplink is None:
             self.hold(Hold.FEED)
 
     def go_on(self) -> None:
         """Read on in what waits: the way is free."""
-        if self._turn is not None and self._turn.tunnelling:
+        if self.turn is not None and self.turn.tunnelling:
             ahead, self.waiting = self.waiting, b""
             self.release(Hold.AHEAD)
-            self._turn.carry(ahead)
-        elif self._upload is not None and self.waiting:
-            self._body_received(self._upload)
-
-    def _body_received(self, upload: Upload) -> None:
-        """Read on in the body: to the feed, or to nowhere after a refusal."""
-        turn = self._turn
-        if turn is not None and turn.uplink is None:
-            return
-        try:
-            content, taken = upload.read(self.waiting)
-        except FramingError as broken:
-            self._upload = None
-            self.waiting = b""
-            if turn is not None:
-                turn.broken(malformed(f"The body is malformed: {broken}."))
-            return
-        self.waiting = self.waiting[taken:]
-        if upload.complete:
-            self._upload = None
-            self.deadline = inf if turn is not None else monotonic() + self.listener.limits.keepalive_timeout
-        else:
-            self.deadline = monotonic() + self.listener.limits.body_idle_timeout
-        if turn is not None:
-            turn.continued = True  # it did not wait, or waits no longer
-            if content or upload.complete:
-                turn.upload(content, done=upload.complete)
+            self.turn.carry(ahead)
+            if self._half_closed:
+                self.turn.carried()
+        elif self.upload is not None and self.waiting:
+            self.upload.arrived(self.turn)
 
     # Answering
 
@@ -287,9 +267,13 @@ class ClientConnection(asyncio.Protocol):
         """Send bytes to the client without joining them first."""
         self._transport.writelines(pieces)
 
+    def say_last(self) -> None:
+        """Send nothing more; the client may still send."""
+        self._transport.write_eof()
+
     def turn_ended(self, now: float, *, keeps: bool, cut: bool) -> None:
         """The answer is written, or given up: go on to the next request, or end."""
-        turn, self._turn = self._turn, None
+        turn, self.turn = self.turn, None
         listener = self.listener
         if cut:
             self._ended = True
@@ -320,22 +304,19 @@ class ClientConnection(asyncio.Protocol):
         self, refusal: Refusal, line: RequestLine | None = None, origin: bytes | None = None
     ) -> bool:
         """Answer what is not a request, or not one to go on after, and end. Always False."""
-        request_id = f"{getrandbits(128):032x}"
-        listener = self.listener
-        head_only = line is not None and line.method == "HEAD"
-        lines = "Connection: close\r\n" + listener.pipeline.origins.lines(origin, None).decode("ascii")
-        self.write(listener.refuser.bytes_of(refusal, request_id, lines, head_only=head_only))
-        listener.observer.exchange(record_unread(self.peer.address, request_id, refusal, line))
+        self.write(self.listener.turned_down(self.peer.address, refusal, line, origin))
         self._linger(monotonic())
         return False
 
     # Holding back
 
     def hold(self, why: Hold) -> None:
-        """Read nothing more from the client until it is released."""
+        """Read nothing more from the client until it is released, and look now and then if it has left."""
         if not self._held and not self._transport.is_closing():
             self._transport.pause_reading()
         self._held |= why
+        if self.turn is not None and self._stalled_at is None:
+            self.deadline = monotonic() + ASK_AGAIN_AFTER
 
     def release(self, why: Hold) -> None:
         """Read on, unless something else holds."""
@@ -350,17 +331,18 @@ class ClientConnection(asyncio.Protocol):
         self._stalled_at = monotonic()
         self._unwritten = self._transport.get_write_buffer_size()
         self.deadline = self._stalled_at + self.listener.limits.body_idle_timeout
-        if self._turn is not None and self._turn.uplink is not None:
-            self._turn.uplink.hold_answer()
+        if self.turn is not None and self.turn.uplink is not None:
+            self.turn.uplink.hold_answer()
 
     def resume_writing(self) -> None:
         """The client has caught up."""
         self._stalled_at = None
-        if self._turn is not None:
-            waits = self._upload is not None and not self._held
-            self.deadline = monotonic() + self.listener.limits.body_idle_timeout if waits else inf
-            if self._turn.uplink is not None:
-                self._turn.uplink.resume_answer()
+        if self.turn is not None:
+            waits = self.upload is not None and not self._held
+            patience = self.listener.limits.body_idle_timeout if waits else ASK_AGAIN_AFTER
+            self.deadline = monotonic() + patience
+            if self.turn.uplink is not None:
+                self.turn.uplink.resume_answer()
         elif not self._ended:
             self.deadline = monotonic() + self.listener.limits.keepalive_timeout
             self._next()
@@ -369,10 +351,10 @@ class ClientConnection(asyncio.Protocol):
 
     def expired(self) -> None:
         """A client that takes too long: to send, to read, or to come back."""
-        turn = self._turn
+        turn = self.turn
         if self._ended or self._stalled_at is not None:
             self._read_too_slowly()
-        elif turn is not None and self._half_closed:
+        elif turn is not None and (self._half_closed or self._held):
             self.deadline = monotonic() + ASK_AGAIN_AFTER
             if has_left(self._transport):
                 turn.left()
@@ -381,8 +363,10 @@ class ClientConnection(asyncio.Protocol):
             if not turn.answering:
                 turn.continued = True
                 self.write(CONTINUE)
-        elif turn is not None and self._upload is not None:
+        elif turn is not None and self.upload is not None:
             turn.broken(Refusal(Reason.REQUEST_TIMEOUT, "The body did not arrive in time."))
+        elif turn is not None:
+            self.deadline = inf
         elif self._something_waits():
             self._refuse_unread(Refusal(Reason.REQUEST_TIMEOUT, "The header section did not arrive in time."))
         else:

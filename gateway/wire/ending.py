@@ -32,8 +32,12 @@ def end_with_reset(transport: asyncio.Transport) -> None:
 
 
 def ask_whether_there(connection: "ClientConnection") -> None:
-    """Say something to a client that has stopped sending, and look soon for what its system makes of it."""
+    """Say something to a client that has stopped sending: what its system makes of it is soon to be seen."""
     connection.write(STILL_THERE)
+
+
+def look_whether_there(connection: "ClientConnection") -> None:
+    """Look soon, and again and again, whether a client that is not read from has left."""
     connection.deadline = monotonic() + ASK_AFTER
     connection.listener.deadlines.watch(connection)
 

@@ -3,7 +3,6 @@
 import asyncio
 import logging
 from math import inf
-from random import getrandbits
 from time import monotonic
 from typing import TYPE_CHECKING, Final, cast
 
@@ -16,7 +15,6 @@ from gateway.wire.crowd import Crowd, client_of
 from gateway.wire.ending import LINGER
 from gateway.wire.peer import address_of
 from gateway.wire.proxy_protocol import MalformedError, read_header
-from gateway.wire.records import record_unread
 
 if TYPE_CHECKING:
     from gateway.wire.listener import Listener
@@ -221,12 +219,8 @@ class SecuredClient(TlsSession):
     def _answer_in_clear(self, address: str) -> None:
         """Say what is wrong in the client's own words, and end."""
         listener = self._entrance.listener
-        request_id = f"{getrandbits(128):032x}"
-        self.plain.write(
-            listener.refuser.bytes_of(PLAIN, request_id, "Connection: close\r\n", head_only=False)
-        )
+        self.plain.write(listener.turned_down(address, PLAIN))
         self.plain.write_eof()
-        listener.observer.exchange(record_unread(address, request_id, PLAIN, None))
         self.deadline = monotonic() + LINGER
         listener.deadlines.watch(self)
 

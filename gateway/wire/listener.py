@@ -3,6 +3,7 @@
 import asyncio
 import socket
 from dataclasses import dataclass
+from random import getrandbits
 from time import monotonic
 from typing import Final
 
@@ -10,12 +11,13 @@ from gateway.deadlines import Deadlines
 from gateway.domain.ports import Observer
 from gateway.domain.verdict import Reason, Refusal
 from gateway.forward.forwarded import Networks
-from gateway.http1.head import parse_section
+from gateway.http1.head import RequestLine, parse_section
 from gateway.pipeline import Introduction, Pipeline
 from gateway.tls.watch import CertificateWatch
 from gateway.wire.connection import ClientConnection
 from gateway.wire.crowd import Crowd, client_of
 from gateway.wire.entrance import Entrance
+from gateway.wire.records import record_unread
 from gateway.wire.refusals import Refuser
 
 LONGEST_REMEMBERED: Final = 2048
@@ -123,7 +125,21 @@ class Listener:
     @property
     def in_flight(self) -> int:
         """How many requests are under way."""
-        return sum(connection.busy for connection in self.connections)
+        return sum(connection.turn is not None for connection in self.connections)
+
+    def turned_down(
+        self,
+        address: str,
+        refusal: Refusal,
+        line: RequestLine | None = None,
+        origin: bytes | None = None,
+    ) -> bytes:
+        """The answer to what is no request, or not one to go on after; it is put on record."""
+        request_id = f"{getrandbits(128):032x}"
+        head_only = line is not None and line.method == "HEAD"
+        lines = "Connection: close\r\n" + self.pipeline.origins.lines(origin, None).decode("ascii")
+        self.observer.exchange(record_unread(address, request_id, refusal, line))
+        return self.refuser.bytes_of(refusal, request_id, lines, head_only=head_only)
 
     def joined(self, connection: ClientConnection) -> Refusal | None:
         """A connection has come; why it cannot stay, or None."""
@@ -171,7 +187,7 @@ class Listener:
             except TimeoutError:
                 break
         self._entrance.abort()
-        cut = sum(connection.busy for connection in self.connections)
+        cut = sum(connection.turn is not None for connection in self.connections)
         for connection in tuple(self.connections):
             connection.abort()
         return cut

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 from gateway.decision.decide import deciding_scope
 from gateway.domain.exchange import Exchange, Outcome
 from gateway.domain.target import Target
-from gateway.domain.verdict import Refusal
+from gateway.domain.verdict import Reason, Refusal
 from gateway.http1.head import RequestLine
 
 if TYPE_CHECKING:
@@ -15,6 +15,22 @@ if TYPE_CHECKING:
 LONGEST_LOGGED_PATH: Final = 2048
 CUT: Final = b"..."
 """How a path ends that was cut for the record."""
+
+FAULTS: Final = frozenset(
+    {
+        Reason.UPSTREAM_UNREACHABLE,
+        Reason.UPSTREAM_INVALID,
+        Reason.UPSTREAM_TIMEOUT,
+        Reason.STORE_UNAVAILABLE,
+        Reason.KEYS_UNAVAILABLE,
+    }
+)
+"""What the client has no part in: a feed that failed, or a gateway that could not judge."""
+
+
+def outcome_of(refusal: Refusal) -> Outcome:
+    """How an exchange ended that was refused for this."""
+    return Outcome.ERROR if refusal.reason in FAULTS else Outcome.REFUSE
 
 
 def record_of(turn: "Turn", outcome: Outcome, now: float) -> Exchange:

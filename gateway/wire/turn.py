@@ -10,13 +10,14 @@ from gateway.domain.principal import Principal
 from gateway.domain.target import Target, Unmapped
 from gateway.domain.verdict import Reason, Refusal
 from gateway.forward.client_side import Uplink
-from gateway.forward.room import Room
+from gateway.forward.room import Taken
 from gateway.forward.upstream import UPGRADE
 from gateway.http1.body import LAST_CHUNK
 from gateway.http1.head import AnswerHead, RequestLine
 from gateway.http1.requests import upgrade_of
 from gateway.pipeline import Introduction
-from gateway.wire.records import record_of
+from gateway.wire.lasting import Lasting
+from gateway.wire.records import outcome_of, record_of
 from gateway.wire.upload import Hold, Upload
 
 if TYPE_CHECKING:
@@ -30,16 +31,6 @@ DOCUMENT: Final = (
     b"Cache-Control: public, max-age=300\r\n"
     b"Access-Control-Allow-Origin: *\r\n"
 )
-FAULTS: Final = frozenset(
-    {
-        Reason.UPSTREAM_UNREACHABLE,
-        Reason.UPSTREAM_INVALID,
-        Reason.UPSTREAM_TIMEOUT,
-        Reason.STORE_UNAVAILABLE,
-        Reason.KEYS_UNAVAILABLE,
-    }
-)
-"""What the client has no part in: a feed that failed, or a gateway that could not judge."""
 
 
 class Turn:
@@ -61,6 +52,7 @@ class Turn:
         "connection",
         "continued",
         "introduction",
+        "lasting",
         "line",
         "method",
         "over",
@@ -80,7 +72,6 @@ class Turn:
         "status",
         "target",
         "ts",
-        "tunnelling",
         "upgrade",
         "uplink",
         "upload_begun",
@@ -109,8 +100,7 @@ class Turn:
         self.prepared = introduction.prepared
         self.own_lines = own_lines
         self.upgrade = upgrade_of(line, introduction.section) if introduction.section.upgrade else b""
-        self.tunnelling = False
-        """Whether the protocol was switched, so that bytes pass both ways."""
+        self.lasting: Lasting | None = None
         self.request_id = request_id or b"%032x" % getrandbits(128)
         self.started = monotonic()
         self.ts = time()
@@ -131,7 +121,7 @@ class Turn:
         self.bytes_out = 0
         self._keeps_alive = keeps_alive
         self.refusal: Refusal | None = None
-        self.room: Room | None = None
+        self.room: Taken | None = None
         self.status = 0
         self._chunked = False
         self.sent_at: float | None = None
@@ -155,7 +145,7 @@ class Turn:
         )
         self.answering = True
         connection.write(answer)
-        self._end(Outcome.ERROR if refusal.reason in FAULTS else Outcome.REFUSE, keeps=keeps)
+        self._end(outcome_of(refusal), keeps=keeps)
 
     def offer(self, lines: bytes) -> None:
         """Answer a preflight: no request of the client's own, so its outcome is one of its own, too."""
@@ -211,7 +201,8 @@ class Turn:
 
     def switched(self, head: AnswerHead) -> None:
         """See ClientSide. The client's connection is a tunnel from here on, and ends with it."""
-        self.tunnelling = self.answering = True
+        self.lasting = Lasting.TUNNEL
+        self.answering = True
         self._keeps_alive = False
         self.status = head.status
         self.connection.write(
@@ -245,6 +236,8 @@ class Turn:
         )
         if done:
             self._answered()
+        elif head.streams:
+            self.lasting = Lasting.STREAM
 
     def content(self, content: bytes, *, done: bool) -> None:
         """See ClientSide."""
@@ -259,6 +252,10 @@ class Turn:
             if self._chunked:
                 connection.write(LAST_CHUNK)
             self._answered()
+
+    def half_closed(self) -> None:
+        """See ClientSide."""
+        self.connection.say_last()
 
     def again(self) -> None:
         """See ClientSide."""
@@ -293,11 +290,16 @@ class Turn:
 
     # From the client's connection
 
+    @property
+    def tunnelling(self) -> bool:
+        """Whether the protocol was switched, so that bytes pass both ways."""
+        return self.lasting is Lasting.TUNNEL
+
     def upload(self, content: bytes, *, done: bool) -> None:
         """Pass on a piece of the request's body, within the limit for the route."""
         self.bytes_in += len(content)
         if self.bytes_in > self.body_limit:
-            self._give_up(Refusal(Reason.BODY_TOO_LARGE))
+            self._give_up(Refusal(Reason.BODY_TOO_LARGE), Outcome.ERROR)
             return
         self.upload_begun = True
         self.upload_done = done
@@ -317,7 +319,7 @@ class Turn:
 
     def broken(self, refusal: Refusal) -> None:
         """The request's body cannot be read on: it is malformed, or too slow."""
-        self._give_up(refusal)
+        self._give_up(refusal, Outcome.ERROR)
 
     def left(self) -> None:
         """The client has gone; the feed need not go on."""
@@ -327,7 +329,8 @@ class Turn:
             self.uplink.abandon()
         self._end(Outcome.PERMIT if self.tunnelling else Outcome.ABORT, keeps=False, cut=True)
 
-    def _give_up(self, refusal: Refusal) -> None:
+    def _give_up(self, refusal: Refusal, outcome: Outcome) -> None:
+        """Answer with a refusal; `outcome` is that of an answer which had begun, and is cut."""
         if self.over:
             return
         if self.uplink is not None:
@@ -335,7 +338,7 @@ class Turn:
             self.uplink = None
         if self.answering:
             self.refusal = refusal
-            self._end(Outcome.ERROR, keeps=False, cut=True)
+            self._end(outcome, keeps=False, cut=True)
         else:
             self.refuse(refusal)
 

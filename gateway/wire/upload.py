@@ -6,7 +6,7 @@ from time import monotonic
 from typing import TYPE_CHECKING, Final
 
 from gateway.http1.body import Body, ChunkedBody, FramingError, LengthBody
-from gateway.http1.head import Section
+from gateway.http1.head import Section, malformed
 
 if TYPE_CHECKING:
     from gateway.wire.connection import ClientConnection
@@ -65,9 +65,30 @@ class Upload:
             raise FramingError("it ended before its end")
         return data
 
-    def read(self, data: bytes) -> tuple[bytes, int]:
-        """The content among `data`, and how many bytes of it belong to this body. Raises FramingError."""
-        return self._reader.feed(data)
+    def arrived(self, turn: "Turn | None") -> None:
+        """Read on in what waits: to the feed of the turn, or without one to nowhere, after a refusal."""
+        connection = self._connection
+        if turn is not None and turn.uplink is None:
+            return
+        try:
+            content, taken = self._reader.feed(connection.waiting)
+        except FramingError as broken:
+            connection.upload = None
+            connection.waiting = b""
+            if turn is not None:
+                turn.broken(malformed(f"The body is malformed: {broken}."))
+            return
+        connection.waiting = connection.waiting[taken:]
+        if not self.complete:
+            self._give_time()
+        else:
+            connection.upload = None
+            keepalive = connection.listener.limits.keepalive_timeout
+            connection.deadline = inf if turn is not None else monotonic() + keepalive
+        if turn is not None:
+            turn.continued = True  # it did not wait, or waits no longer
+            if content or self.complete:
+                turn.upload(content, done=self.complete)
 
     def open(self, turn: "Turn") -> None:
         """The feed is connected: the body may flow."""
@@ -86,7 +107,6 @@ class Upload:
         """The feed is to be connected anew: the body waits."""
         if not self.complete:
             self._connection.hold(Hold.FEED)
-            self._connection.deadline = inf
 
     def told_to_continue(self) -> None:
         """The feed has said 100: from now on the body has its own time."""
@@ -96,8 +116,6 @@ class Upload:
     def hold(self) -> None:
         """The feed reads slowly."""
         self._connection.hold(Hold.FEED)
-        if not self._connection.stalled:
-            self._connection.deadline = inf
 
     def resume(self) -> None:
         """The feed has caught up."""

@@ -24,6 +24,7 @@ from gateway.domain.scope import Mode, ModuleSet, Scope
 from gateway.domain.target import Target, Unmapped
 from gateway.domain.verdict import Reason, Refusal
 from gateway.forward.client_side import Uplink
+from gateway.forward.room import Taken
 from gateway.http1.head import AnswerHead, RequestLine, Section, parse_request_line, parse_section
 from gateway.identity.credential import CredentialKind
 from gateway.identity.identity import Proofs
@@ -102,6 +103,7 @@ class Client:
         self.principal: Principal | None = None
         self.permit: Permit | None = None
         self.over = False
+        self.room: Taken | None = None
         self.upload_begun = False
         self.upload_done = not self.body
         self.heads: list[AnswerHead] = []
@@ -124,6 +126,9 @@ class Client:
             uplink.send(self.body, done=True)
 
     def again(self) -> None:
+        """See ClientSide."""
+
+    def half_closed(self) -> None:
         """See ClientSide."""
 
     def interim(self, head: AnswerHead) -> None:
