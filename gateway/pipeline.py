@@ -9,6 +9,7 @@ import asyncio
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
+from math import inf
 from typing import Final, Protocol
 
 from gateway.cors import OriginPolicies
@@ -223,6 +224,44 @@ class Pipeline:
             query = self._credentials.without_key(query)
         asked.target = asked.path if query is None else b"%b?%b" % (asked.path, query)
         return upstream.send(verdict, asked, asked.started)
+
+    def judge_again(self, asked: Asked, now: float) -> Verdict | None:
+        """The verdict on what was permitted before, by what is known now (monotonic seconds) and in force.
+
+        None means that it must be asked who this is: `judge_by_the_store` does.
+        """
+        place, credential = self._as_asked(asked)
+        who = credential if isinstance(credential, Refusal) else self._identity.of(credential, now)
+        if who is None and not (isinstance(place, Target) and place.route.public):
+            return None
+        return judge(place, who)
+
+    async def judge_by_the_store(self, asked: Asked) -> Verdict:
+        """The same, after asking who this is; in an outage STORE_UNAVAILABLE or KEYS_UNAVAILABLE."""
+        place, credential = self._as_asked(asked)
+        if not isinstance(credential, Credential):
+            return judge(place, credential)
+        try:
+            who = await self._identity.learn(credential)
+        except Exception:
+            log.exception("an exchange cannot be judged again, because the gateway failed on it")
+            return Refusal(Reason.STORE_UNAVAILABLE)
+        return judge(place, who)
+
+    def proven_until(self, asked: Asked) -> float:
+        """Until when what is known of the caller is taken to be so (monotonic seconds); inf if nothing is."""
+        credential, permit = asked.introduction.credential, asked.permit
+        proven = permit is not None and permit.principal is not None
+        return credential.until if proven and isinstance(credential, Credential) else inf
+
+    def _as_asked(self, asked: Asked) -> tuple[Target | Unmapped, Credential | Refusal | None]:
+        """What was asked for and with which credential, under the routes in force."""
+        introduction = asked.introduction
+        host, method = introduction.section.host or b"", introduction.method or asked.method
+        credential = introduction.credential
+        if asked.query is not None:
+            credential = self._credentials.in_query(asked.query, credential)
+        return self._routes.place(method, host, asked.path), credential
 
     def _learn(self, asked: Asked, place: Target | Unmapped, credential: Credential) -> None:
         task = asyncio.get_running_loop().create_task(self._learn_then_answer(asked, place, credential))

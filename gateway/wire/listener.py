@@ -19,6 +19,7 @@ from gateway.wire.crowd import Crowd, client_of
 from gateway.wire.entrance import Entrance
 from gateway.wire.records import record_unread
 from gateway.wire.refusals import Refuser
+from gateway.wire.review import Review
 
 LONGEST_REMEMBERED: Final = 2048
 BACKLOG: Final = 4096
@@ -79,6 +80,7 @@ class Listener:
         self._emptied = asyncio.Event()
         self._crowd = Crowd()
         self._entrance = Entrance(self)
+        self.review = Review(self)
         self._take(terms)
 
     def _take(self, terms: Terms) -> None:
@@ -90,8 +92,12 @@ class Listener:
         self.proxy_protocol = terms.proxy_protocol
 
     def swap(self, terms: Terms) -> None:
-        """Judge by another configuration from the next request on; what was read before is forgotten."""
+        """Judge by another configuration from the next request on, and what lasts again by it.
+
+        What was read before is forgotten.
+        """
         self._take(terms)
+        self.review.ask()
         self._introductions = {}
         self._remembered = 0
 
@@ -114,8 +120,16 @@ class Listener:
 
     async def listen(self, bound: socket.socket) -> None:
         """Accept on a listening socket."""
+        self.review.start()
         loop = asyncio.get_running_loop()
         self._server = await loop.create_server(self._entrance.welcome, sock=bound, backlog=BACKLOG)
+
+    def judge_again(self) -> None:
+        """Keys, scopes, members or the configuration changed: end tunnels and event streams refused now.
+
+        Returns at once; it is done soon after, and what it costs is spread.
+        """
+        self.review.ask()
 
     @property
     def at_the_door(self) -> int:
@@ -187,6 +201,7 @@ class Listener:
             except TimeoutError:
                 break
         self._entrance.abort()
+        self.review.stop()
         cut = sum(connection.turn is not None for connection in self.connections)
         for connection in tuple(self.connections):
             connection.abort()

@@ -201,7 +201,7 @@ class Turn:
 
     def switched(self, head: AnswerHead) -> None:
         """See ClientSide. The client's connection is a tunnel from here on, and ends with it."""
-        self.lasting = Lasting.TUNNEL
+        self._lasts(Lasting.TUNNEL)
         self.answering = True
         self._keeps_alive = False
         self.status = head.status
@@ -237,7 +237,7 @@ class Turn:
         if done:
             self._answered()
         elif head.streams:
-            self.lasting = Lasting.STREAM
+            self._lasts(Lasting.STREAM)
 
     def content(self, content: bytes, *, done: bool) -> None:
         """See ClientSide."""
@@ -252,6 +252,10 @@ class Turn:
             if self._chunked:
                 connection.write(LAST_CHUNK)
             self._answered()
+
+    def _lasts(self, lasting: Lasting) -> None:
+        self.lasting = lasting
+        self.connection.listener.review.begun(self)
 
     def half_closed(self) -> None:
         """See ClientSide."""
@@ -320,6 +324,11 @@ class Turn:
     def broken(self, refusal: Refusal) -> None:
         """The request's body cannot be read on: it is malformed, or too slow."""
         self._give_up(refusal, Outcome.ERROR)
+
+    def forbid(self, refusal: Refusal) -> None:
+        """What was permitted is so no more: end it, and have the record say why."""
+        self.permit = None
+        self._give_up(refusal, outcome_of(refusal))
 
     def left(self) -> None:
         """The client has gone; the feed need not go on."""

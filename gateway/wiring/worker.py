@@ -13,6 +13,7 @@ from gateway.configuration import Configuration, config_hash, load_everything
 from gateway.deadlines import Deadlines
 from gateway.document.files import Files
 from gateway.document.problem import Problem, SettingsError
+from gateway.domain.change import Changes
 from gateway.domain.exchange import Exchange
 from gateway.domain.feed import Enforcement
 from gateway.domain.ports import TokenProver
@@ -59,6 +60,24 @@ class Observers:
         self._count(record)
         self._log(record)
         self._note(record)
+
+
+class Hearers:
+    """Everyone who must know what changed, as the one ChangeListener that the store is given."""
+
+    def __init__(self, memory: Memory, listener: Listener) -> None:
+        self._memory = memory
+        self._listener = listener
+
+    def heard(self, changes: Changes) -> None:
+        """See ChangeListener: what changed is forgotten first, and then what lasts is judged again."""
+        self._memory.heard(changes)
+        if changes.rows or changes.gap:
+            self._listener.judge_again()
+
+    def missed(self) -> None:
+        """See ChangeListener."""
+        self._memory.missed()
 
 
 class Worker:
@@ -125,7 +144,8 @@ class Worker:
     async def following(self, url: str, *, patient: bool = False) -> AsyncIterator[None]:
         """Follow the store's changes; who is not patient raises StoreUnavailableError in an outage."""
         lapse = self._memory.lapse if patient else None
-        async with following(url, self._memory, in_an_outage=lapse) as self.follower:
+        hearers = Hearers(self._memory, self._listener)
+        async with following(url, hearers, in_an_outage=lapse) as self.follower:
             yield
 
     async def reload(self, files: Mapping[str, str] | None = None) -> None:
