@@ -92,11 +92,11 @@ slowhttptest:
 soak: setup ## A million requests of mixed kinds, broken ones among them; minutes. ARGS="--requests N"
 	$(BIN)/python tests/soak/run.py $(ARGS)
 
-bench: setup ## The gateway beside its peers; options in ARGS
-	$(BIN)/python bench/run.py $(ARGS)
+bench: setup ## The gateway beside its peers, or with ARGS="--beside COMMIT" beside itself
+	$(BIN)/python -m bench.run $(ARGS)
 
-profile: setup ## Where the gateway's own time goes
-	$(BIN)/python bench/profile.py $(ARGS)
+profile: setup ## Where the gateway's own time goes, stage by stage; ARGS="--load refused"
+	$(BIN)/python -m bench.profile $(ARGS)
 
 lock: setup ## Pin every dependency anew, by name, version and hash alone
 	$(BIN)/pip-compile $(LOCKING) --output-file=requirements.lock pyproject.toml

@@ -1,7 +1,7 @@
 """The cheapest thinkable decision server: the same few bytes to every question, unread.
 
-Run as a program: `python decision.py PORT STATUS`. A bare uvloop protocol costs the peers that ask it about
-5 % less than an nginx with `return 200`, so they are given this one.
+Run as a program: `python -m bench.decision PORT STATUS`. A bare uvloop protocol costs the peers that ask
+it about 5 % less than an nginx with `return 200`, so they are given this one.
 """
 
 import asyncio

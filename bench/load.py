@@ -1,8 +1,8 @@
 """Load at a fixed rate: requests leave on schedule whether or not earlier ones were answered (open loop).
 
-Run as a program: `python load.py PORT RATE SECONDS PATH KEY`; prints one JSON object, times in µs. A latency
-counts from the moment the request was due, so that a request which left late is not flattered. Requests
-leave on the ticks of a kernel timer, which is finer than an event loop's; `late` tells how fine.
+Run as a program: `python -m bench.load PORT RATE SECONDS PATH HEADER VALUE`; prints one JSON object, times in
+µs. A latency counts from the moment the request was due, so that a request which left late is not flattered.
+Requests leave on the ticks of a kernel timer, which is finer than an event loop's; `late` tells how fine.
 """
 
 import ctypes
@@ -18,7 +18,7 @@ import time
 from collections.abc import Sequence
 from typing import Final
 
-from peer import BODY, KEY_HEADER
+from bench.peer import BODY
 
 TFD_NONBLOCK: Final = os.O_NONBLOCK
 TFD_TIMER_ABSTIME: Final = 1
@@ -119,9 +119,9 @@ def quantile(ordered: Sequence[int], share: float) -> float:
     return round(ordered[min(len(ordered) - 1, int(share * len(ordered)))] / 1000, 1)
 
 
-def main(port: int, rate: int, seconds: float, path: str, key: str) -> None:
+def main(port: int, rate: int, seconds: float, path: str, field: str) -> None:
     """Warm up, call, and print what it took."""
-    request = f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\n{KEY_HEADER}: {key}\r\n\r\n".encode()
+    request = f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\n{field}\r\n\r\n".encode()
     caller = Caller(port, request)
     gc.disable()
     caller.call(rate, min(0.5, seconds))
@@ -147,6 +147,6 @@ def main(port: int, rate: int, seconds: float, path: str, key: str) -> None:
 
 if __name__ == "__main__":
     try:
-        main(int(sys.argv[1]), int(sys.argv[2]), float(sys.argv[3]), sys.argv[4], sys.argv[5])
+        main(int(sys.argv[1]), int(sys.argv[2]), float(sys.argv[3]), sys.argv[4], ": ".join(sys.argv[5:7]))
     except (BadAnswerError, OSError) as error:
         sys.exit(f"load: {error}")

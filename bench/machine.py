@@ -22,12 +22,21 @@ class Machine:
     python: str
 
 
+CoreSet = tuple[int, ...]
+"""Cores that processes may use."""
+
+
 @dataclass(frozen=True, slots=True)
 class Cores:
     """One core for the peer, the other for the load and the feed."""
 
-    load: int
-    peer: int
+    load: CoreSet
+    peer: CoreSet
+
+    @property
+    def apart(self) -> bool:
+        """Whether no core serves both."""
+        return not set(self.load) & set(self.peer)
 
 
 def this_machine() -> Machine:
@@ -45,12 +54,24 @@ def this_machine() -> Machine:
 
 def two_cores() -> Cores:
     """The two cores to use: the first, which takes most interrupts, for load. Raises UnfitMachineError."""
-    usable = sorted(os.sched_getaffinity(0))
+    usable = usable_cores()
     if len(usable) < 2:  # noqa: PLR2004 - two is what the function's name says
         raise UnfitMachineError(
             "the benchmark needs two cores: one for the peer, one for the load and the feed"
         )
-    return Cores(load=usable[0], peer=usable[1])
+    return Cores(load=(usable[0],), peer=(usable[1],))
+
+
+def cores_for_two(usable: CoreSet) -> Cores:
+    """Two cores for a peer of two workers; the load has two others only where there are four."""
+    if len(usable) < 4:  # noqa: PLR2004 - two and two
+        return Cores(load=usable[:2], peer=usable[:2])
+    return Cores(load=(usable[0], usable[3]), peer=usable[1:3])
+
+
+def usable_cores() -> CoreSet:
+    """The cores that this process may use."""
+    return tuple(sorted(os.sched_getaffinity(0)))
 
 
 def _first(file: str, key: str, separator: str) -> str | None:

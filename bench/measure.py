@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, NamedTuple
 
+from bench.machine import CoreSet
+
 TICKS: Final = os.sysconf("SC_CLK_TCK")
 CPUCLOCK_SCHED: Final = 2
 """Low bits of a process CPU clock's id: the scheduler's exact run time (Linux `posix-timers.h`)."""
@@ -18,20 +20,16 @@ def cpu_ns(pids: Iterable[int]) -> int:
 
 
 class Memory(NamedTuple):
-    """Memory of some processes in bytes; `proportional` counts shared pages once, in parts."""
+    """Memory in bytes, shared pages counted once, in parts: of all processes, and of the largest."""
 
-    resident: int
-    proportional: int
+    whole: int
+    largest: int
 
 
 def memory(pids: Iterable[int]) -> Memory:
     """What these processes hold now."""
-    resident = proportional = 0
-    for pid in pids:
-        rows = _kib(Path(f"/proc/{pid}/smaps_rollup"))
-        resident += rows["Rss"]
-        proportional += rows["Pss"]
-    return Memory(resident, proportional)
+    held = [_kib(Path(f"/proc/{pid}/smaps_rollup"))["Pss"] for pid in pids]
+    return Memory(sum(held), max(held, default=0))
 
 
 def forget_peak(pids: Iterable[int]) -> int:
@@ -50,7 +48,7 @@ def peak(pids: Iterable[int]) -> int:
 
 @dataclass(frozen=True, slots=True)
 class CoreTime:
-    """How a core has spent its time since boot, in seconds."""
+    """How cores have spent their time since boot, in seconds."""
 
     busy: float
     stolen: float
@@ -61,14 +59,20 @@ class CoreTime:
         return CoreTime(self.busy - earlier.busy, self.stolen - earlier.stolen, self.idle - earlier.idle)
 
 
-def core_time(core: int) -> CoreTime:
-    """Read one core's account; guests and steal are the hypervisor's."""
+def core_time(cores: CoreSet) -> CoreTime:
+    """Read the accounts of some cores, summed; guests and steal are the hypervisor's."""
+    names = {f"cpu{core}" for core in cores}
+    busy = stolen = idle = 0.0
     for line in Path("/proc/stat").read_text(encoding="ascii").splitlines():
         name, *fields = line.split()
-        if name == f"cpu{core}":
-            user, nice, system, idle, wait, irq, softirq, steal = (int(field) / TICKS for field in fields[:8])
-            return CoreTime(user + nice + system + irq + softirq, steal, idle + wait)
-    raise LookupError(f"/proc/stat has no core {core}")
+        if name in names:
+            user, nice, system, free, wait, irq, softirq, steal = (int(field) / TICKS for field in fields[:8])
+            busy, stolen, idle = (
+                busy + user + nice + system + irq + softirq,
+                stolen + steal,
+                idle + free + wait,
+            )
+    return CoreTime(busy, stolen, idle)
 
 
 def family(leader: int) -> tuple[int, ...]:

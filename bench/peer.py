@@ -6,7 +6,8 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Final, Self
 
-from tools import Toolbox
+from bench.machine import CoreSet
+from bench.tools import Toolbox
 
 BODY: Final = (
     b'{"id":17,"code":"FAW-3D","title":"First Aid at Work","module":"courses","days":3,"price":"349.00",'
@@ -14,12 +15,18 @@ BODY: Final = (
 )
 """What the feed answers: a small JSON object of 186 bytes."""
 
+LARGE_BODY: Final = ((BODY + b"\n") * 351)[: 64 * 1024]
+"""What it answers where 64 KiB are asked for."""
+
 KEY_HEADER: Final = "X-API-Key"
 BENCH_KEY: Final = "bench_17_Zk3vN8qTq0yVb5mXe7rLw2uJh9cDf4sGa6pRi1tYo0x"
 """The key that peers without a key store of their own are configured with."""
 
 WRONG_KEY: Final = "bench_17_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"
 READ_PATH: Final = "/v2/courses/17"
+LARGE_PATH: Final = "/v2/courses/large"
+CREATE_PATH: Final = "/v2/courses"
+OK: Final = 200
 
 
 class Checks(StrEnum):
@@ -27,43 +34,63 @@ class Checks(StrEnum):
 
     NOTHING = "nothing"
     DECISION = "asks a server that says yes"
-    KEY = "the key"
     KEY_AND_RULE = "the key, then method and path"
     SCOPES = "key, route, scopes"
 
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """What is asked over and over: every path with every key in turn, and whether it is to be refused."""
+    """What is asked over and over: every path with every credential in turn, and what has to be answered.
+
+    `credentials` are values of `header`, `wrong` one that is nobody's, `answer` the whole body of a 200.
+    """
 
     paths: tuple[str, ...] = (READ_PATH,)
-    keys: tuple[str, ...] = (BENCH_KEY,)
+    credentials: tuple[str, ...] = field(default=(BENCH_KEY,), repr=False)
+    header: str = KEY_HEADER
+    wrong: str = field(default=WRONG_KEY, repr=False)
     method: str = "GET"
     body_bytes: int = 0
-    refused: bool = False
+    status: int = OK
+    answer: bytes = field(default=BODY, repr=False)
+
+    @property
+    def refused(self) -> bool:
+        """Whether every request is to be refused."""
+        return self.status != OK
 
     @property
     def always_the_same(self) -> bool:
         """Whether one request, prepared once, is all there is to send."""
-        return len(self.paths) == 1 and len(self.keys) == 1
+        return len(self.paths) == 1 and len(self.credentials) == 1
 
 
 @dataclass(frozen=True, slots=True)
 class Bed:
-    """Where a peer is laid out: its own directory and ports, the feed behind it and the core it may use."""
+    """Where a peer is laid out: its own directory and ports, the feed behind it and the cores it may use.
+
+    `connections` is how many clients it has to take at a time, `certificate` its certificate and key for TLS.
+    """
 
     tools: Toolbox
     directory: Path
     port: int
     decision_port: int
     upstream_port: int
-    peer_core: int
+    peer_cores: CoreSet
+    connections: int = 4096
+    certificate: tuple[Path, Path] | None = None
 
     def write(self, name: str, text: str) -> Path:
         """Write a configuration file into the peer's directory."""
         path = self.directory / name
         path.write_text(text, encoding="utf-8")
         return path
+
+    @property
+    def scheme(self) -> str:
+        """What clients speak to it."""
+        return "https" if self.certificate else "http"
 
     @property
     def access_log(self) -> Path:
@@ -95,9 +122,9 @@ class Stand:
     asks_decision: bool = False
     logs: bool = True
 
-    def under(self, load: Load) -> Self:
-        """The same peer under another load."""
-        return replace(self, load=load)
+    def under(self, **changes: object) -> Self:
+        """The same peer under its load with these changes."""
+        return replace(self, load=replace(self.load, **changes))  # type: ignore[arg-type] # fields of Load
 
 
 @dataclass(frozen=True, slots=True)

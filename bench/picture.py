@@ -1,9 +1,11 @@
-"""One picture of a run: CPU a request of every peer, the cheapest on top, least to most as a whisker."""
+"""One picture of the core table: CPU a request of every peer, the cheapest on top, the spread a whisker."""
 
 from html import escape
 from typing import Final
 
-from results import GATEWAY, Results, Spread
+from bench.case import GATEWAY
+from bench.readings import Spread
+from bench.results import Measured
 
 WIDTH: Final = 860
 LABELS: Final = 330
@@ -15,33 +17,38 @@ text{font:13px system-ui,sans-serif;fill:#1f2933}.title{font-size:16px;font-weig
 @media(prefers-color-scheme:dark){text{fill:#e4e7eb}.note{fill:#9aa5b1}.whisker{stroke:#f5f7fa}.bar{fill:#627d98}}"""
 
 
-def draw(results: Results) -> str:
-    """The picture as SVG."""
-    costs = [(name, cost) for name in results.peers if (cost := results.cost(name))]
-    costs.sort(key=lambda row: row[1].middle)
-    scale = (WIDTH - LABELS - 80) / max((cost.most for _, cost in costs), default=1.0)
+def draw(core: Measured) -> str:
+    """The picture as SVG; rows that used no CPU of their own have no bar."""
+    costs = [
+        (row.name, row.title, cost)
+        for row in core.rows
+        if (cost := core.spread(row.name, "cpu_us")) is not None and cost.middle
+    ]
+    costs.sort(key=lambda row: row[2].middle)
+    scale = (WIDTH - LABELS - 80) / max((cost.most for _, _, cost in costs), default=1.0)
     height = TOP + ROW * len(costs) + 14
-    bars = [_bar(results, name, cost, TOP + ROW * at, scale) for at, (name, cost) in enumerate(costs)]
+    bars = [_bar(name, title, cost, TOP + ROW * at, scale) for at, (name, title, cost) in enumerate(costs)]
+    note = escape(f"{core.occasion.date}, {core.occasion.machine.cpu}, medians of {core.rounds}")
     return "\n".join(
         [
             f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" role="img"',
             '  aria-label="CPU microseconds a request of the gateway and its peers">',
             f"<style>{STYLE}</style>",
             '<text class="title" x="12" y="24">CPU µs a request, all processes of each together</text>',
-            f'<text class="note" x="12" y="44">{escape(results.date)}, {escape(results.machine.cpu)}</text>',
+            f'<text class="note" x="12" y="44">{note}</text>',
             *bars,
             "</svg>\n",
         ]
     )
 
 
-def _bar(results: Results, name: str, cost: Spread, y: int, scale: float) -> str:
-    title = escape(results.peers[name].title.replace("*", "").replace("`", ""))
+def _bar(name: str, title: str, cost: Spread, y: int, scale: float) -> str:
+    label = escape(title.replace("*", "").replace("`", ""))
     middle = y + ROW // 2
     least, most = LABELS + cost.least * scale, LABELS + cost.most * scale
     kind = "own" if name == GATEWAY else "bar"
     return (
-        f'<text x="{LABELS - 10}" y="{middle + 4}" text-anchor="end">{title}</text>'
+        f'<text x="{LABELS - 10}" y="{middle + 4}" text-anchor="end">{label}</text>'
         f'<rect class="{kind}" x="{LABELS}" y="{y + 4}" rx="2"'
         f' width="{cost.middle * scale:.1f}" height="{ROW - 8}"/>'
         f'<path class="whisker" d="M{least:.1f} {middle}H{most:.1f}"/>'

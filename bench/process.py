@@ -11,12 +11,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from measure import family
-from peer import Command
+from bench.machine import CoreSet
+from bench.measure import family
+from bench.peer import Command
 
 READY_SECONDS: Final = 60
 STOP_SECONDS: Final = 10
 BENCH: Final = Path(__file__).parent
+ROOT: Final = BENCH.parent
+
+
+def pinned(cores: CoreSet) -> tuple[str, ...]:
+    """The words before a command's own that keep it on these cores, and let it not outlive the benchmark."""
+    return ("setpriv", "--pdeathsig", "TERM", "taskset", "-c", ",".join(map(str, cores)))
 
 
 class PeerFailedError(Exception):
@@ -46,14 +53,14 @@ class Running:
 
 
 @contextmanager
-def running(command: Command, core: int, directory: Path) -> Iterator[Running]:
-    """Run a program on one core until the block ends; it dies with the benchmark, however that ends."""
+def running(command: Command, cores: CoreSet, directory: Path) -> Iterator[Running]:
+    """Run a program on some cores until the block ends; it dies with the benchmark, however that ends."""
     log = command.output or directory / f"{Path(command.argv[0]).name}.out"
-    argv = ["setpriv", "--pdeathsig", "TERM", "taskset", "-c", str(core), *command.argv]
+    argv = [*pinned(cores), *command.argv]
     with log.open("ab") as output:
         popen = subprocess.Popen(
             argv,
-            cwd=BENCH,
+            cwd=ROOT,
             env={**os.environ, **command.environment},
             stdin=subprocess.DEVNULL,
             stdout=output,
@@ -67,10 +74,12 @@ def running(command: Command, core: int, directory: Path) -> Iterator[Running]:
 
 
 @contextmanager
-def all_running(commands: tuple[Command, ...], core: int, directory: Path) -> Iterator[tuple[Running, ...]]:
+def all_running(
+    commands: tuple[Command, ...], cores: CoreSet, directory: Path
+) -> Iterator[tuple[Running, ...]]:
     """Run several programs until the block ends."""
     with ExitStack() as stack:
-        yield tuple(stack.enter_context(running(command, core, directory)) for command in commands)
+        yield tuple(stack.enter_context(running(command, cores, directory)) for command in commands)
 
 
 def wait_for_port(port: int, program: Running) -> None:

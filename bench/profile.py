@@ -1,86 +1,47 @@
 """Where the gateway's own time goes: the share of each stage of a worker under load, sampled with py-spy.
 
-`python bench/profile.py [--seconds N] [--refused] [--out DIR]`. The stacks are kept for a flame graph.
+`python -m bench.profile [--seconds N] [--load NAME] [--out DIR]`. The stacks are kept for a flame graph.
 Exit 0 measured, 1 it could not be, 2 usage.
 """
 
 import argparse
 import os
-import re
 import shutil
 import signal
 import subprocess
 import sys
-from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
-from dataclasses import replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Final
 
-from machine import Cores, UnfitMachineError, two_cores
-from measure import cpu_ns
-from peer import Bed, Stand
-from peers.scopegate import DENIED_PATH, FEW, furnish
-from process import BENCH, PeerFailedError, free_port
-from run import end_like_interrupt
-from subject import Subject, standing
-from tools import UTIL_LINUX, gather
-from upstream import feeding
-from wrk import saturate
+from bench.machine import Cores, UnfitMachineError, two_cores
+from bench.measure import cpu_ns
+from bench.peer import CREATE_PATH, LARGE_BODY, LARGE_PATH, Bed, Stand
+from bench.peers.scopegate import DENIED_PATH, FEW, furnish
+from bench.process import BENCH, PeerFailedError, free_port
+from bench.run import end_like_interrupt
+from bench.stages import shares, table
+from bench.subject import Subject, standing
+from bench.tools import UTIL_LINUX, gather
+from bench.upstream import feeding
+from bench.wrk import saturate
 
 OUT: Final = BENCH / "out"
 NEEDED: Final = ("python", "nginx", "wrk", "gateway", "py-spy", *UTIL_LINUX)
 SAMPLES_A_SECOND: Final = 200
-IN_ROOM: Final = re.compile(r"\(gateway/(\w+)(?:/|\.py)")
-WAITING: Final = ("Condition.wait", "_queue_SimpleQueue_get", "select_epoll_poll")
-"""Frames of threads that only wait."""
 
-SYSTEM_CALLS: Final = {
-    "write": "kernel: writing to sockets",
-    "writev": "kernel: writing to sockets",
-    "sendmsg": "kernel: writing to sockets",
-    "read": "kernel: reading from sockets",
-    "recvmsg": "kernel: reading from sockets",
-    "epoll_pwait": "kernel: waiting for events",
-    "epoll_wait": "kernel: waiting for events",
-    "epoll_ctl": "kernel: waiting for events",
-}
-"""The innermost frame, a function of the C library → the stage."""
-
-
-def stage(frames: list[str]) -> str | None:
-    """What a stack is busy with, innermost last; None if it only waits."""
-    if any(frame.startswith(WAITING) for frame in frames):
-        return None
-    name, _, place = frames[-1].partition(" ")
-    if place.startswith("(libc") and name in SYSTEM_CALLS:
-        return SYSTEM_CALLS[name]
-    for frame in reversed(frames):
-        if found := IN_ROOM.search(frame):
-            outermost = found.group(1) == "worker"
-            return "event loop: uvloop, asyncio" if outermost else f"gateway: {found.group(1)}"
-    return None
-
-
-def shares(stacks: Iterator[str]) -> Counter[str]:
-    """Samples a stage, from lines of `frame;frame;frame count`."""
-    counted: Counter[str] = Counter()
-    for line in stacks:
-        stack, _, count = line.strip().rpartition(" ")
-        if busy := stage(stack.split(";")):
-            counted[busy] += int(count)
-    return counted
-
-
-def table(counted: Counter[str], cpu_us: float) -> str:
-    """The stages as Markdown, the dearest first."""
-    total = counted.total()
-    rows = [f"| stage | share | µs of {cpu_us:.1f} a request |", "| --- | ---: | ---: |"]
-    for name, count in counted.most_common():
-        rows.append(f"| {name} | {count / total:.1%} | {count / total * cpu_us:.2f} |")
-    return "\n".join(rows)
+LOADS: Final[Mapping[str, Callable[[Stand], Stand]]] = MappingProxyType(
+    {
+        "permitted": lambda stand: stand,
+        "refused": lambda stand: stand.under(paths=(DENIED_PATH,), status=403),
+        "post": lambda stand: stand.under(method="POST", paths=(CREATE_PATH,), body_bytes=1024),
+        "answer": lambda stand: stand.under(paths=(LARGE_PATH,), answer=LARGE_BODY),
+    }
+)
+"""What is asked of the gateway while it is watched."""
 
 
 def busiest(subject: Subject, seconds: int, cores: Cores) -> tuple[int, float]:
@@ -103,21 +64,21 @@ def sampled(subject: Subject, worker: int, seconds: int, cores: Cores, stacks: P
         raise PeerFailedError(f"py-spy ended with {ended.returncode}: {ended.stderr.strip()[-300:]}")
 
 
-def profile(out: Path, seconds: int, *, refused: bool) -> str:
+def profile(out: Path, seconds: int, load: str) -> str:
     """Lay the gateway out, load it, sample it. Raises PeerFailedError, UnfitMachineError."""
     cores = two_cores()
     tools = gather(NEEDED, OUT / "venv", may_install=True)
     if not tools.has(NEEDED):
         raise UnfitMachineError(tools.why_not(NEEDED))
-    os.sched_setaffinity(0, {cores.load})
+    os.sched_setaffinity(0, set(cores.load))
     with ExitStack() as stack:
         work = out / "work"
         work.mkdir(parents=True, exist_ok=True)
         stack.callback(shutil.rmtree, work, ignore_errors=True)
         bed = Bed(tools, work, free_port(), free_port(), free_port(), cores.peer)
         stack.enter_context(feeding(bed, cores.load))
-        stand = _stand(bed, refused=refused)
-        subject = stack.enter_context(standing(stand, cores.peer))
+        stand = LOADS[load](furnish(bed, FEW))
+        subject = stack.enter_context(standing(stand))
         saturate(stand, 1, cores.load)
         worker, cpu_us = busiest(subject, seconds, cores)
         stacks = out / "stacks.txt"
@@ -126,24 +87,18 @@ def profile(out: Path, seconds: int, *, refused: bool) -> str:
         return table(shares(lines), cpu_us)
 
 
-def _stand(bed: Bed, *, refused: bool) -> Stand:
-    gateway = furnish(bed, FEW)
-    denied = replace(gateway.load, paths=(DENIED_PATH,), refused=True)
-    return gateway.under(denied) if refused else gateway
-
-
 def main() -> int:
     """Measure, print."""
     signal.signal(signal.SIGTERM, end_like_interrupt)
     parser = argparse.ArgumentParser(description="Show where the gateway's own time goes.")
     parser.add_argument("--seconds", type=int, default=10, metavar="N", help="how long to sample (10)")
-    parser.add_argument("--refused", action="store_true", help="refused requests in place of permitted ones")
+    parser.add_argument("--load", choices=LOADS, default="permitted", help="what is asked (permitted)")
     parser.add_argument("--out", type=Path, default=OUT / "profile", metavar="DIR", help="where stacks go")
     asked = parser.parse_args()
     if asked.seconds < 1:
         parser.error("--seconds: at least 1")
     try:
-        print(profile(asked.out.absolute(), asked.seconds, refused=asked.refused))
+        print(profile(asked.out.absolute(), asked.seconds, asked.load))
     except (PeerFailedError, UnfitMachineError, OSError) as error:
         print(f"profile: {error}", file=sys.stderr)
         return 1

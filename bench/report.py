@@ -1,41 +1,26 @@
-"""A run as Markdown, to be read in a terminal and pasted into the documentation."""
+"""Runs as Markdown, to be read in a terminal and put into the documentation."""
 
 from collections.abc import Iterator
 from pathlib import Path
-from statistics import median
 from typing import Final
 
-from results import DIRECT, Results, Spread
-from targets import verdicts
-from transfer import MIB
+from bench.readings import Column, Spread, Way
+from bench.results import Described, Measured, Results
+from bench.targets import verdicts
 
-COLUMNS: Final = (
-    "checks",
-    "CPU µs a request",
-    "gateway ÷ it",
-    "requests/s",
-    "p50 added µs",
-    "p99 added µs",
-    "memory MiB",
-    "ready in ms",
-)
 BEGIN: Final = "<!-- bench: what is between these two lines is written by bench/run.py --write-docs -->"
 END: Final = "<!-- bench: end -->"
 NOTICEABLE: Final = 0.03
-"""The share of the peer's core that strangers may have before the reader is warned."""
+"""The share of a row's cores that strangers may have before the reader is warned."""
 
 SATURATED: Final = 0.95
-"""Below this use of its core a peer could have taken more than the load gave it."""
+"""Below this use of its cores a row could have taken more than the load gave it."""
 
 
 def markdown(results: Results) -> str:
     """The whole report."""
-    parts = [_heading(results), _peers(results), _notes(results)]
-    if results.cases:
-        parts.append(_cases(results))
-    if results.transfers:
-        parts.append(_transfers(results))
-    parts.append(_targets(results))
+    parts = [part for case in results.cases for part in _case(case)]
+    parts += [_occasions(results), _targets(results)]
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
@@ -48,137 +33,129 @@ def into_document(file: Path, report: str) -> None:
     file.write_text(f"{before}{BEGIN}\n\n{report}\n{END}{after}", encoding="utf-8")
 
 
-def _heading(results: Results) -> str:
-    machine = results.machine
-    return (
-        f"Measured on {results.date} with `{results.command}` on {machine.cpu}, {machine.cores} cores,"
-        f" {machine.memory_gib:g} GiB, Linux {machine.kernel}, {machine.system}, Python {machine.python}."
-    )
+def shown(spread: Spread | None, places: int) -> str:
+    """A median with its spread; nothing of nothing."""
+    if spread is None:
+        return ""
+    middle, least, most = (f"{value:,.{places}f}" for value in (spread.middle, spread.least, spread.most))
+    return middle if least == most else f"{middle} [{least}, {most}]"
 
 
-def _peers(results: Results) -> str:
-    """The peers side by side, the cheapest first."""
-    rows = [
-        f"| | {' | '.join(COLUMNS)} |",
-        f"| --- | --- {'| ---: ' * (len(COLUMNS) - 1)}|",
-    ]
-    costs = {name: results.cost(name) for name in results.peers}
-    measured = {name: cost.middle for name, cost in costs.items() if cost}
-    rows += [_row(results, name) for name in sorted(measured, key=measured.__getitem__)]
-    rows += _direct(results)
-    return "\n".join(rows)
+def _case(case: Measured) -> Iterator[str]:
+    """A heading, a table, and what is to be known of it."""
+    yield f"### {case.title}"
+    if case.about:
+        yield case.about
+    yield _table(case)
+    yield "\n".join(f"- {note}" for note in _notes(case))
 
 
-def _row(results: Results, name: str) -> str:
-    peer, samples = results.peers[name], results.of(name)
-    rate = median(s.saturated.per_second for s in samples)
-    full = median(s.saturated.used for s in samples) >= SATURATED
-    cells = [
-        peer.title,
-        peer.checks,
-        _spread(results.cost(name), 1),
-        _spread(results.ratio(name), 2),
-        f"{'' if full else '≥ '}{rate:,.0f}",
-        _spread(results.added(name, "p50"), 0),
-        _spread(results.added(name, "p99"), 0),
-        f"{median(s.proportional for s in samples) / MIB:.0f}",
-        f"{median(s.ready_seconds for s in samples) * 1000:,.0f}",
-    ]
-    return f"| {' | '.join(cells)} |"
-
-
-def _direct(results: Results) -> Iterator[str]:
-    """What the load and the feed can do with nothing between them."""
-    samples = results.of(DIRECT)
-    if samples:
-        rate = median(s.saturated.per_second for s in samples)
-        calls = [s.at_rate for s in samples if s.at_rate]
-        took = (
-            f"took {median(c.p50 for c in calls):.0f} | took {median(c.p99 for c in calls):.0f}"
-            if calls
-            else "| "
-        )
-        yield f"| direct, nothing between | | | | {rate:,.0f} | {took} | | |"
-
-
-def _notes(results: Results) -> str:
-    """How to read the table, and what is to be known about this run."""
-    rounds = max((sample.turn for sample in results.samples), default=0) + 1
-    turns = f"{rounds} interleaved round{'s' if rounds > 1 else ''}"
-    lines = [f"- Medians of {turns}, [least, most]; ratios and added latencies are taken round by round."]
-    lines += [f"- Versions: {', '.join(dict.fromkeys(peer.version for peer in results.peers.values()))}."]
-    lines += [f"- {line}" for line in _logging(results)]
-    lines += [f"- {line}" for line in _doubts(results)]
-    lines += [f"- Left out: {line}" for line in results.left_out]
+def _table(case: Measured) -> str:
+    """The rows, the cheapest first where they are compared with one of them all, else in their own order."""
+    rows = [row for row in case.rows if case.has(row.name)]
+    if any(column.way is Way.INVERSE for column in case.columns):
+        rows.sort(key=lambda row: _cost(case, row))
+    checks = any(row.checks for row in rows) and len({row.checks for row in rows}) > 1
+    words = ["", *(["checks"] if checks else []), *(column.heading for column in case.columns)]
+    rules = ["---", *(["---"] if checks else []), *("---:" for _ in case.columns)]
+    lines = [_line(words), _line(rules)]
+    for row in rows:
+        cells = [_cell(case, row, column) for column in case.columns]
+        lines.append(_line([row.title, *([row.checks] if checks else []), *cells]))
     return "\n".join(lines)
 
 
-def _logging(results: Results) -> Iterator[str]:
+def _line(cells: list[str]) -> str:
+    return f"| {' | '.join(cells)} |"
+
+
+def _cost(case: Measured, row: Described) -> float:
+    """What rows are put in order by; the one with nothing between comes last."""
+    spread = case.spread(row.name, "cpu_us")
+    return spread.middle if spread and spread.middle else float("inf")
+
+
+def _cell(case: Measured, row: Described, column: Column) -> str:
+    """A cell; a rate is only the least there is where the row had some of its cores to spare."""
+    if column.measure == "cpu_us" and _cost(case, row) == float("inf"):
+        return ""
+    if column.way is Way.ADDED and row.name == column.beside:
+        return f"took {shown(case.spread(row.name, column.measure), column.places)}"
+    text = shown(case.cell(row, column), column.places)
+    used = case.spread(row.name, "used")
+    spare = column.measure == "per_second" and column.way is Way.PLAIN and used and used.middle < SATURATED
+    return f"≥ {text}" if text and spare and used and used.middle else text
+
+
+def _notes(case: Measured) -> Iterator[str]:
+    """How to read the table, and what is to be known about this run."""
+    turns = f"{case.rounds} interleaved round{'s' if case.rounds != 1 else ''}"
+    yield f"Medians of {turns}, [least, most]; what compares two rows is taken round by round."
+    if beside := _beside(case):
+        yield f"Beside: {beside}."
+    versions = dict.fromkeys(row.version for row in case.rows if row.version)
+    if versions:
+        yield f"Versions: {', '.join(versions)}."
+    yield from _logging(case)
+    yield from _doubts(case)
+    yield from (f"Left out: {line}" for line in case.left_out)
+
+
+def _beside(case: Measured) -> str:
+    """Which row each is compared with, where that is not the same for all."""
+    titles = {row.name: row.title for row in case.rows}
+    pairs = {row.title: titles.get(row.beside, row.beside) for row in case.rows if row.beside}
+    if len(set(pairs.values())) == 1:
+        return next(iter(pairs.values()))
+    return "; ".join(f"{title}: {other}" for title, other in pairs.items())
+
+
+def _logging(case: Measured) -> Iterator[str]:
     """Who logs what."""
     logs: dict[str, list[str]] = {}
-    for name, peer in results.peers.items():
-        if results.of(name):
-            logs.setdefault(peer.logs, []).append(peer.title)
+    for row in case.rows:
+        if row.logs and case.has(row.name):
+            logs.setdefault(row.logs, []).append(row.title)
     for what, titles in logs.items():
         yield f"Access log, {what}: {', '.join(titles)}."
 
 
-def _doubts(results: Results) -> Iterator[str]:
+def _doubts(case: Measured) -> Iterator[str]:
     """What a reader must know before believing the figures."""
-    if results.strangers > NOTICEABLE:
-        yield f"Other programs took {results.strangers:.0%} of the peers' core: the machine was not at rest."
-    stolen = Spread.of([sample.saturated.stolen for sample in results.samples])
-    if stolen and stolen.middle > NOTICEABLE:
-        yield f"The hypervisor withheld {stolen.middle:.0%} of the peers' core."
-    for name, peer in results.peers.items():
-        logged = [sample.logged for sample in results.of(name) if sample.logged is not None]
-        if logged and min(logged) < 1 - NOTICEABLE:
-            yield f"{peer.title} logged only {min(logged):.0%} of its requests."
+    for measure, sentence in (
+        ("others", "Other programs took {share:.0%} of the cores of what was measured: no machine at rest."),
+        ("stolen", "The hypervisor withheld {share:.0%} of the cores of what was measured."),
+    ):
+        found = Spread.of([r.figures[measure] for r in case.readings if measure in r.figures])
+        if found and found.middle > NOTICEABLE:
+            yield sentence.format(share=found.middle)
+    for row in case.rows:
+        logged = case.spread(row.name, "logged")
+        if logged and logged.least < 1 - NOTICEABLE:
+            yield f"{row.title} logged only {logged.least:.0%} of its requests."
 
 
-def _cases(results: Results) -> str:
-    rows = [
-        "| the gateway, asked otherwise | CPU µs a request | beside | requests/s |",
-        "| --- | ---: | ---: | ---: |",
-    ]
-    before = ""
-    for name in dict.fromkeys(sample.name for sample in results.cases):
-        kind = name.rpartition(" ")[2]
-        beside = before if before.endswith(f" {kind}") else "permitted"
-        ratio = "" if name == "permitted" else f"{_spread(results.case_ratio(name, beside), 2)} of {beside}"
-        rate = median(s.saturated.per_second for s in results.cases if s.name == name)
-        rows.append(f"| {name} | {_spread(results.case_cost(name), 1)} | {ratio} | {rate:,.0f} |")
-        before = name
-    return "\n".join(rows)
-
-
-def _transfers(results: Results) -> str:
-    rows = ["| bodies through | what | MiB/s | memory grows by MiB |", "| --- | --- | ---: | ---: |"]
-    kinds = dict.fromkeys((t.size, t.direction, t.name, t.times) for t in results.transfers)
-    for size, direction, name, times in sorted(kinds):
-        found = [t for t in results.transfers if (t.size, t.direction, t.name) == (size, direction, name)]
-        rate = Spread.of([t.mib_per_second for t in found])
-        growth = Spread.of([t.growth / MIB for t in found])
-        what = f"{times} of {size // MIB} MiB, {direction}"
-        rows.append(f"| {results.peers[name].title} | {what} | {_spread(rate, 0)} | {_spread(growth, 1)} |")
-    return "\n".join(rows)
+def _occasions(results: Results) -> str:
+    """When, where and how each case was measured."""
+    cases: dict[str, list[str]] = {}
+    for case in results.cases:
+        occasion, machine = case.occasion, case.occasion.machine
+        told = (
+            f"with `{occasion.command}` on {occasion.date}, on {machine.cpu}, {machine.cores} cores,"
+            f" {machine.memory_gib:g} GiB, Linux {machine.kernel}, {machine.system}, Python {machine.python}"
+        )
+        cases.setdefault(told, []).append(case.title)
+    return "\n".join(f"Measured {told}: {'; '.join(titles)}." for told, titles in cases.items())
 
 
 def _targets(results: Results) -> str:
     found = list(verdicts(results))
     if not found:
         return ""
-    rows = ["| target | limit | measured | |", "| --- | ---: | ---: | --- |"]
+    lines = ["### Targets", "", _line(["target", "limit", "measured", ""]), "| --- | ---: | ---: | --- |"]
     for verdict in found:
         target = verdict.target
-        limit = f"{'≥' if target.least else '≤'} {target.limit:g} {target.unit}"
+        limit = f"{'≥' if target.least else '≤'} {target.limit:g} {target.unit}".rstrip()
         met = "met" if verdict.met else "**not met**"
-        rows.append(f"| {target.what} | {limit} | {verdict.figure:.2f} {target.unit} | {met} |")
-    return "\n".join(rows)
-
-
-def _spread(spread: Spread | None, places: int) -> str:
-    if spread is None:
-        return ""
-    middle, least, most = (f"{value:,.{places}f}" for value in (spread.middle, spread.least, spread.most))
-    return middle if least == most else f"{middle} [{least}, {most}]"
+        lines.append(_line([target.what, limit, f"{verdict.figure:,.2f} {target.unit}".rstrip(), met]))
+    return "\n".join(lines)

@@ -1,129 +1,143 @@
-"""Everything one run yielded, as it is written to and read from the raw samples' file."""
+"""What runs yielded, case by case, as it is written to and read from the raw samples' files."""
 
 import json
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from statistics import median
 from typing import Any, Self
 
-from machine import Machine
-from sample import AtRate, Sample, Saturated
-from transfer import Transfer
-
-DIRECT = "direct"
-"""The name of the samples taken with nothing between the client and the feed."""
-
-GATEWAY = "gateway"
+from bench.case import Case, Row
+from bench.machine import Machine
+from bench.readings import Column, Reading, Spread, Way, compared, plain
 
 
 @dataclass(frozen=True, slots=True)
 class Described:
-    """A peer's row as far as it is not measured."""
+    """A row as far as it is not measured."""
 
+    name: str
     title: str
-    checks: str
-    logs: str
-    version: str
+    beside: str = ""
+    checks: str = ""
+    logs: str = ""
+    version: str = ""
+
+    @classmethod
+    def of(cls, row: Row) -> Self:
+        """What there is to say of a row."""
+        return cls(row.name, row.title, row.beside, row.checks, row.logs, row.version)
 
 
 @dataclass(frozen=True, slots=True)
-class Spread:
-    """A median with the least and the most."""
+class Occasion:
+    """When, where and with which words something was measured."""
 
-    middle: float
-    least: float
-    most: float
+    date: str
+    command: str
+    machine: Machine
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """One case as it was measured: all that a table of it takes."""
+
+    name: str
+    title: str
+    about: str
+    occasion: Occasion
+    columns: tuple[Column, ...]
+    rows: tuple[Described, ...]
+    readings: list[Reading]
+    left_out: list[str] = field(default_factory=list)
+    failures: int = 0
 
     @classmethod
-    def of(cls, values: list[float]) -> Self | None:
-        """The spread of some values; None of none."""
-        return cls(median(values), min(values), max(values)) if values else None
+    def of(cls, case: Case, occasion: Occasion, rows: Iterable[Row], readings: list[Reading]) -> Self:
+        """A case with what its rounds yielded."""
+        described = tuple(map(Described.of, rows))
+        return cls(case.name, case.title, case.about, occasion, case.columns, described, readings)
+
+    @property
+    def rounds(self) -> int:
+        """In how many rounds anything was measured."""
+        return max((reading.turn for reading in self.readings), default=-1) + 1
+
+    def has(self, row: str) -> bool:
+        """Whether a row was measured at all."""
+        return any(reading.row == row for reading in self.readings)
+
+    def spread(self, row: str, measure: str) -> Spread | None:
+        """A measure of a row."""
+        return plain(self.readings, row, measure)
+
+    def ratio(self, row: str, beside: str, measure: str) -> Spread | None:
+        """A measure of a row over that of another, round by round."""
+        return compared(self.readings, row, beside, measure, Way.RATIO)
+
+    def added(self, row: str, beside: str, measure: str) -> Spread | None:
+        """By how much a measure of a row is over that of another, round by round."""
+        return compared(self.readings, row, beside, measure, Way.ADDED)
+
+    def cell(self, row: Described, column: Column) -> Spread | None:
+        """What stands in a column of a row; None if there is nothing to say."""
+        if column.way is Way.PLAIN:
+            return self.spread(row.name, column.measure)
+        beside = column.beside or row.beside
+        if not beside or (column.way is Way.ADDED and beside == row.name):
+            return None
+        return compared(self.readings, row.name, beside, column.measure, column.way)
 
 
 @dataclass(frozen=True, slots=True)
 class Results:
-    """One run: when, where, of what, and all that was counted."""
+    """Cases that were measured, in one run or in several."""
 
-    date: str
-    machine: Machine
-    command: str
-    peers: dict[str, Described]
-    samples: list[Sample]
-    cases: list[Sample]
-    transfers: list[Transfer]
-    left_out: list[str]
-    failures: int
+    cases: tuple[Measured, ...]
+
+    @property
+    def failures(self) -> int:
+        """How much failed that should have worked."""
+        return sum(case.failures for case in self.cases)
+
+    def case(self, name: str) -> Measured | None:
+        """A case, if it was measured."""
+        return next((case for case in self.cases if case.name == name), None)
+
+    @classmethod
+    def joined(cls, several: Iterable["Results"]) -> Self:
+        """All cases of several runs; of a case that was measured twice, the later run's."""
+        by_name = {case.name: case for results in several for case in results.cases}
+        return cls(tuple(by_name.values()))
 
     def write(self, file: Path) -> None:
         """Write the raw samples."""
-        tree = asdict(self)
-        tree["samples"], tree["cases"] = list(map(_tree, self.samples)), list(map(_tree, self.cases))
-        tree["transfers"] = [transfer._asdict() for transfer in self.transfers]
-        file.write_text(json.dumps(tree, indent=1) + "\n", encoding="utf-8")
+        file.write_text(
+            json.dumps({"cases": list(map(_tree, self.cases))}, indent=1) + "\n", encoding="utf-8"
+        )
 
     @classmethod
     def read(cls, file: Path) -> Self:
         """Read what was written. Raises ValueError if that is not what the file holds."""
         try:
-            return cls._from(json.loads(file.read_text(encoding="utf-8")))
+            tree = json.loads(file.read_text(encoding="utf-8"))
+            return cls(tuple(map(_measured, tree["cases"])))
         except (KeyError, TypeError, ValueError) as error:
             raise ValueError(f"{file} does not hold the samples of a run ({error!r})") from None
 
-    @classmethod
-    def _from(cls, tree: dict[str, Any]) -> Self:
-        return cls(
-            date=tree["date"],
-            machine=Machine(**tree["machine"]),
-            command=tree["command"],
-            peers={name: Described(**row) for name, row in tree["peers"].items()},
-            samples=list(map(_sample, tree["samples"])),
-            cases=list(map(_sample, tree["cases"])),
-            transfers=[Transfer(**row) for row in tree["transfers"]],
-            left_out=tree["left_out"],
-            failures=tree["failures"],
-        )
 
-    def of(self, name: str) -> list[Sample]:
-        """The samples of one peer, a round each."""
-        return [sample for sample in self.samples if sample.name == name]
-
-    def cost(self, name: str) -> Spread | None:
-        """CPU µs a request."""
-        return Spread.of([sample.saturated.cpu_us for sample in self.of(name)])
-
-    def ratio(self, name: str) -> Spread | None:
-        """The gateway's CPU a request over this peer's, round by round."""
-        own = {sample.turn: sample.saturated.cpu_us for sample in self.of(GATEWAY)}
-        return Spread.of([own[s.turn] / s.saturated.cpu_us for s in self.of(name) if s.turn in own])
-
-    def case_cost(self, name: str) -> Spread | None:
-        """CPU µs a request of one of the gateway's cases."""
-        return Spread.of([sample.saturated.cpu_us for sample in self.cases if sample.name == name])
-
-    def case_ratio(self, name: str, other: str) -> Spread | None:
-        """One case's CPU a request over another's, round by round."""
-        known = {sample.turn: sample.saturated.cpu_us for sample in self.cases if sample.name == other}
-        found = [s for s in self.cases if s.name == name and s.turn in known]
-        return Spread.of([sample.saturated.cpu_us / known[sample.turn] for sample in found])
-
-    def added(self, name: str, quantile: str) -> Spread | None:
-        """Latency added over the direct call of the same round, in µs; `quantile` names a field of AtRate."""
-        direct = {s.turn: getattr(s.at_rate, quantile) for s in self.of(DIRECT) if s.at_rate}
-        values = [(s.turn, getattr(s.at_rate, quantile)) for s in self.of(name) if s.at_rate]
-        return Spread.of([value - direct[turn] for turn, value in values if turn in direct])
-
-    @property
-    def strangers(self) -> float:
-        """The median share that other programs took of the peer's core."""
-        found = Spread.of([sample.saturated.others for sample in (*self.samples, *self.cases)])
-        return found.middle if found else 0.0
+def _tree(case: Measured) -> dict[str, Any]:
+    tree = asdict(case)
+    tree["columns"] = [column._asdict() for column in case.columns]
+    tree["readings"] = [reading._asdict() for reading in case.readings]
+    return tree
 
 
-def _tree(sample: Sample) -> dict[str, Any]:
-    at_rate = sample.at_rate._asdict() if sample.at_rate else None
-    return {**sample._asdict(), "saturated": sample.saturated._asdict(), "at_rate": at_rate}
-
-
-def _sample(row: dict[str, Any]) -> Sample:
-    at_rate = AtRate(**row["at_rate"]) if row["at_rate"] else None
-    return Sample(**{**row, "saturated": Saturated(**row["saturated"]), "at_rate": at_rate})
+def _measured(tree: dict[str, Any]) -> Measured:
+    occasion = tree["occasion"]
+    parts = {
+        "occasion": Occasion(occasion["date"], occasion["command"], Machine(**occasion["machine"])),
+        "columns": tuple(Column(**{**column, "way": Way(column["way"])}) for column in tree["columns"]),
+        "rows": tuple(Described(**row) for row in tree["rows"]),
+        "readings": [Reading(**reading) for reading in tree["readings"]],
+    }
+    return Measured(**{**tree, **parts})

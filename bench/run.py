@@ -1,8 +1,12 @@
 """The benchmark: the gateway beside its peers, one command.
 
-`python bench/run.py [--quick] [--rounds N] [--peers a,b] [--out DIR] [--write-docs]`. Loopback only, bounded
-in count and time; whatever it starts ends with it. Exit 0 measured (what cannot
-be had here is left out), 1 something failed that should not have, 2 usage.
+    python -m bench.run                              the core table, about six minutes
+    python -m bench.run --cases jwt,tls,keys         other cases; `all` is every one but `before`
+    python -m bench.run --beside HEAD~5              the gateway of another commit, in the same rounds
+    python -m bench.run --from-file A.json B.json    the report, and the picture, of samples taken earlier
+
+Loopback only, bounded in count and time; whatever it starts ends with it. Exit 0 measured (what cannot be had
+here is left out), 1 something failed that should not have, 2 usage.
 """
 
 import argparse
@@ -11,205 +15,143 @@ import shutil
 import signal
 import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 from types import FrameType
 from typing import Final, NoReturn
 
-from cases import plain_cases, size_cases
-from machine import Cores, UnfitMachineError, this_machine, two_cores
-from peer import Bed, Load, Peer, Stand
-from peers import PEERS
-from picture import draw
-from plan import QUICK, WHOLE, Plan
-from process import BENCH, PeerFailedError, free_port
-from report import into_document, markdown
-from results import DIRECT, GATEWAY, Described, Results
-from rounds import interleaved, measure_all
-from sample import Sample
-from subject import prove
-from tools import UTIL_LINUX, Toolbox, gather
-from transfer import Transfer, transfer
-from upstream import feeding, sinking
+from bench.case import Case
+from bench.cases import CASES, EVERY, UnknownCaseError, chosen
+from bench.effort import QUICK, WHOLE, Plan
+from bench.machine import UnfitMachineError, this_machine, two_cores, usable_cores
+from bench.peers import PEERS
+from bench.picture import draw
+from bench.process import BENCH, PeerFailedError
+from bench.report import into_document, markdown
+from bench.results import Measured, Occasion, Results
+from bench.rounds import measure_all
+from bench.site import Site
+from bench.tools import UTIL_LINUX, Toolbox, gather
 
 OUT: Final = BENCH / "out"
 DOCUMENT: Final = BENCH.parent / "docs" / "performance.md"
 PICTURE: Final = DOCUMENT.with_suffix(".svg")
-NEEDED: Final = ("python", "nginx", "wrk", *UTIL_LINUX)
-TRANSFERRING: Final = (GATEWAY, "nginx")
-"""Whose handling of large bodies is measured."""
+NEEDED: Final = ("python", "gateway", "nginx", "wrk", *UTIL_LINUX)
+QUICK_PEERS: Final = "gateway,floor,nginx,nginx-auth-request"
+CORE: Final = "core"
 
 
-@dataclass(slots=True)
-class Run:
-    """A run in the making: where it works, and what it has had to leave out."""
-
-    plan: Plan
-    cores: Cores
-    tools: Toolbox
-    work: Path
-    peers: tuple[Peer, ...]
-    left_out: list[str] = field(default_factory=list)
-    failures: int = 0
-
-    def done(self, line: str) -> None:
-        """Say how it goes."""
-        print(line, file=sys.stderr, flush=True)
-
-    def missing(self, name: str, why: str) -> None:
-        """Say what cannot be had here, and keep it for the report."""
-        self.left_out.append(f"{name}: {why}")
-        print(f"left out: {name}: {why}", file=sys.stderr, flush=True)
-
-    def failed(self, name: str, why: str) -> None:
-        """Say what should have worked and did not."""
-        self.failures += 1
-        self.missing(name, why)
-
-    def bed(self, name: str, upstream_port: int) -> Bed:
-        """A directory and ports for one peer."""
-        directory = self.work / name
-        directory.mkdir(parents=True, exist_ok=True)
-        return Bed(self.tools, directory, free_port(), free_port(), upstream_port, self.cores.peer)
-
-    def laid_out(self, peers: Iterable[Peer], upstream_port: int, suffix: str = "") -> dict[str, Stand]:
-        """Lay out every peer that can be had."""
-        stands: dict[str, Stand] = {}
-        for peer in peers:
-            if not self.tools.has(peer.needs):
-                self.missing(peer.name, self.tools.why_not(peer.needs))
-                continue
-            try:
-                stands[peer.name] = peer.lay_out(self.bed(peer.name + suffix, upstream_port))
-            except PeerFailedError as error:
-                self.failed(peer.name, str(error))
-        return stands
-
-    def proven(self, stands: dict[str, Stand]) -> dict[str, Stand]:
-        """Those that do what they claim."""
-        good: dict[str, Stand] = {}
-        for peer in self.peers:
-            if peer.name not in stands:
-                continue
-            try:
-                prove(stands[peer.name], peer.checks, self.cores.peer)
-            except PeerFailedError as error:
-                self.failed(peer.name, str(error))
-            else:
-                good[peer.name] = stands[peer.name]
-                self.done(f"{peer.name} answers as it claims ({peer.checks})")
-        return good
-
-    def beside_each_other(self) -> tuple[list[Sample], list[Sample]]:
-        """The peers, then the gateway's cases, before the small feed."""
-        bed = self.bed("feed", free_port())
-        with feeding(bed, self.cores.load):
-            direct = Stand((), replace(bed, port=bed.upstream_port), Load(), logs=False)
-            stands = self.proven(self.laid_out(self.peers, bed.upstream_port))
-            plan = self.plan
-            samples = measure_all({DIRECT: direct, **stands}, plan.rounds, plan.main, self.cores, self)
-            if GATEWAY not in {sample.name for sample in samples}:
-                return samples, []
-            cases = self.cases(stands[GATEWAY], bed.upstream_port)
-            return samples, measure_all(cases, plan.rounds, plan.cases, self.cores, self)
-
-    def cases(self, gateway: Stand, upstream_port: int) -> dict[str, Stand]:
-        """The gateway in its other cases."""
-        cases = dict(plain_cases(gateway))
-        if self.plan.many:
-            try:
-                cases |= size_cases(gateway, lambda name: self.bed(name, upstream_port), self.plan.many)
-            except PeerFailedError as error:
-                self.failed("the gateway with many routes and keys", str(error))
-        return cases
-
-    def large_bodies(self) -> list[Transfer]:
-        """Transfers through those that are compared in them."""
-        bed, done = self.bed("sink", free_port()), list[Transfer]()
-        peers = [peer for peer in self.peers if peer.name in TRANSFERRING]
-        with sinking(bed, self.cores.load):
-            stands = self.laid_out(peers, bed.upstream_port, "-bodies")
-            for turn, name, stand in interleaved(stands, self.plan.transfer_rounds):
-                try:
-                    done += transfer(stand, name, turn, self.plan.transfers, self.cores)
-                except (PeerFailedError, OSError) as error:
-                    self.failed(f"large bodies through {name}", f"round {turn + 1}: {error}")
-        return done
-
-    def results(self) -> Results:
-        """Measure everything."""
-        samples, cases = self.beside_each_other()
-        transfers = self.large_bodies()
-        described = {
-            peer.name: Described(peer.title, peer.checks, peer.logs, peer.version(self.tools))
-            for peer in self.peers
-            if self.tools.has(peer.needs)
-        }
-        date = time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime())
-        command = " ".join(["python", "bench/run.py", *sys.argv[1:]])
-        return Results(
-            date, this_machine(), command, described, samples, cases, transfers, self.left_out, self.failures
-        )
-
-
-def arguments() -> argparse.Namespace:
-    """What the command line asks for."""
-    parser = argparse.ArgumentParser(description="Measure the gateway beside its peers.")
-    parser.add_argument(
-        "--quick", action="store_true", help="one short round of a few peers, within a minute"
+def parser() -> argparse.ArgumentParser:
+    """What the command line understands."""
+    made = argparse.ArgumentParser(prog="bench", description="Measure the gateway beside its peers.")
+    cases = ", ".join((EVERY, *(case.name for case in CASES)))
+    made.add_argument("--cases", metavar="A,B", help=f"which tables ({CORE}): {cases}")
+    made.add_argument("--peers", metavar="A,B", help=f"of {CORE} only: {', '.join(p.name for p in PEERS)}")
+    made.add_argument(
+        "--beside", metavar="TREE", help="a commit or a directory; its gateway is the case `before`"
     )
-    parser.add_argument("--rounds", type=int, metavar="N", help="interleaved rounds (5; with --quick 1)")
-    parser.add_argument(
-        "--peers", metavar="A,B", help=f"only these: {', '.join(peer.name for peer in PEERS)}"
+    made.add_argument("--rounds", type=int, metavar="N", help="interleaved rounds (5; with --quick 1)")
+    made.add_argument("--seconds", type=int, metavar="N", help="length of each part of a measurement")
+    made.add_argument("--quick", action="store_true", help="one short round, few peers, small sizes")
+    made.add_argument("--out", type=Path, metavar="DIR", help="where samples, report and picture go")
+    made.add_argument("--no-install", action="store_true", help="use only what is there")
+    made.add_argument("--keep", action="store_true", help="keep the peers' configurations")
+    made.add_argument("--write-docs", action="store_true", help=f"put the report into docs/{DOCUMENT.name}")
+    made.add_argument(
+        "--from-file", nargs="+", type=Path, metavar="FILE", help="report on earlier samples, joined"
     )
-    parser.add_argument("--out", type=Path, metavar="DIR", help="where samples, report and picture go")
-    parser.add_argument("--no-install", action="store_true", help="use only what is there")
-    parser.add_argument("--keep", action="store_true", help="keep the peers' configurations")
-    parser.add_argument("--write-docs", action="store_true", help=f"put the report into docs/{DOCUMENT.name}")
-    parser.add_argument("--from", dest="samples", type=Path, metavar="FILE", help="report on earlier samples")
-    asked = parser.parse_args()
-    if asked.rounds is not None and asked.rounds < 1:
-        parser.error("--rounds: at least 1")
+    return made
+
+
+def arguments(words: Sequence[str] | None = None) -> argparse.Namespace:
+    """What the command line asks for; `cases` are cases. Ends with status 2 on what makes no sense."""
+    made = parser()
+    asked = made.parse_args(words)
+    for name in ("rounds", "seconds"):
+        if getattr(asked, name) is not None and getattr(asked, name) < 1:
+            made.error(f"--{name}: at least 1")
     known = {peer.name for peer in PEERS}
-    if unknown := sorted(set((asked.peers or "").split(",")) - known - {""}):
-        parser.error(f"--peers: unknown: {', '.join(unknown)}; known: {', '.join(sorted(known))}")
+    asked.peers = tuple(filter(None, (asked.peers or (QUICK_PEERS if asked.quick else "")).split(",")))
+    if unknown := sorted(set(asked.peers) - known):
+        made.error(f"--peers: unknown: {', '.join(unknown)}; known: {', '.join(sorted(known))}")
+    wanted = asked.cases or ("" if asked.beside else CORE)
+    try:
+        asked.cases = chosen(f"{wanted},before" if asked.beside else wanted)
+    except UnknownCaseError as error:
+        made.error(f"--cases: {error}")
+    if not asked.cases:
+        made.error("--cases: name at least one")
+    if any(case.name == "before" for case in asked.cases) and not asked.beside:
+        made.error("--cases before: beside what? Name a commit or a directory: --beside TREE")
     return asked
 
 
 def planned(asked: argparse.Namespace) -> Plan:
     """The plan that the command line asks for."""
     plan = QUICK if asked.quick else WHOLE
-    if asked.peers:
-        plan = replace(plan, peers=tuple(asked.peers.split(",")))
+    if asked.seconds:
+        plan = plan.lasting(asked.seconds)
     return replace(plan, rounds=asked.rounds) if asked.rounds else plan
 
 
-def measured(plan: Plan, out: Path, asked: argparse.Namespace) -> Results:
-    """Carry the plan out. Raises UnfitMachineError."""
-    cores = two_cores()
-    peers = tuple(peer for peer in PEERS if not plan.peers or peer.name in plan.peers)
+def gathered(asked: argparse.Namespace) -> Toolbox:
+    """The programs that there are. Raises UnfitMachineError without those that everybody needs."""
+    core_alone = all(case.name == CORE for case in asked.cases)
+    peers = [p for p in PEERS if not (core_alone and asked.peers) or p.name in asked.peers]
     needs = dict.fromkeys([*NEEDED, *(name for peer in peers for name in peer.needs)])
     tools = gather(needs, OUT / "venv", may_install=not asked.no_install)
     if not tools.has(NEEDED):
         raise UnfitMachineError(tools.why_not(NEEDED))
-    os.sched_setaffinity(0, {cores.load})
-    work = out / "work"
-    with ExitStack() as stack:
-        if not asked.keep:
-            stack.callback(shutil.rmtree, work, ignore_errors=True)
-        return Run(plan, cores, tools, work, peers).results()
+    return tools
+
+
+def measured(asked: argparse.Namespace, out: Path) -> Results:
+    """Carry the plan out, case by case; samples are written after each. Raises UnfitMachineError."""
+    cores, usable = two_cores(), usable_cores()
+    plan, tools = planned(asked), gathered(asked)
+    os.sched_setaffinity(0, set(cores.load))
+    date = time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime())
+    occasion = Occasion(date, " ".join(["python -m bench.run", *sys.argv[1:]]), this_machine())
+    done: list[Measured] = []
+    for case in asked.cases:
+        with ExitStack() as servers:
+            work = out / "work" / case.name
+            work.mkdir(parents=True, exist_ok=True)
+            if not asked.keep:
+                servers.callback(shutil.rmtree, work, ignore_errors=True)
+            site = Site(
+                tools, cores, plan, work, servers, usable, asked.peers, asked.beside or "", OUT / "trees"
+            )
+            done.append(one_case(case, site, occasion))
+        Results(tuple(done)).write(out / "samples.json")
+    return Results(tuple(done))
+
+
+def one_case(case: Case, site: Site, occasion: Occasion) -> Measured:
+    """Lay a case out, and measure its rows in interleaved rounds."""
+    site.done(f"{case.name}: {case.title}")
+    try:
+        rows = list(case.rows(site))
+    except (PeerFailedError, OSError) as error:
+        site.failed(case.name, str(error))
+        rows = []
+    readings = measure_all(rows, site.plan.rounds, site)
+    found = Measured.of(case, occasion, rows, readings)
+    return replace(found, left_out=site.left_out, failures=site.failures)
 
 
 def publish(results: Results, out: Path, *, write_docs: bool) -> None:
     """Print the report, and write it and the picture where they go."""
-    report = markdown(results)
+    report, core = markdown(results), results.case(CORE)
     (out / "report.md").write_text(report, encoding="utf-8")
-    (out / "picture.svg").write_text(draw(results), encoding="utf-8")
+    if core is not None:
+        (out / "picture.svg").write_text(draw(core), encoding="utf-8")
     if write_docs:
         into_document(DOCUMENT, report)
-        PICTURE.write_text(draw(results), encoding="utf-8")
+        if core is not None:
+            PICTURE.write_text(draw(core), encoding="utf-8")
     print(report)
 
 
@@ -220,11 +162,10 @@ def main() -> int:
     out = (asked.out or OUT / time.strftime("%Y%m%d-%H%M%S", time.gmtime())).absolute()
     out.mkdir(parents=True, exist_ok=True)
     try:
-        if asked.samples:
-            results = Results.read(asked.samples)
+        if asked.from_file:
+            results = Results.joined(map(Results.read, asked.from_file))
         else:
-            results = measured(planned(asked), out, asked)
-            results.write(out / "samples.json")
+            results = measured(asked, out)
         publish(results, out, write_docs=asked.write_docs)
     except (UnfitMachineError, ValueError, OSError) as error:
         print(f"bench: {error}", file=sys.stderr)
@@ -232,7 +173,8 @@ def main() -> int:
     except KeyboardInterrupt:
         print("bench: interrupted; what it started has been stopped", file=sys.stderr)
         return 130
-    print(f"raw samples: {os.path.relpath(asked.samples or out / 'samples.json')}", file=sys.stderr)
+    if not asked.from_file:
+        print(f"raw samples: {os.path.relpath(out / 'samples.json')}", file=sys.stderr)
     return 1 if results.failures else 0
 
 

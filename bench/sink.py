@@ -1,7 +1,7 @@
 """A feed for large bodies: swallows what is sent and counts it, sends as much as is asked for.
 
-Run as a program: `python sink.py PORT`. `GET …/N` with N digits is answered with N bytes, anything with a
-body with `{"received": N}`; memory is bounded both ways.
+Run as a program: `python -m bench.sink PORT`. `GET …/N` with N digits is answered with N bytes,
+anything with a body with `{"received": N}`; memory is bounded both ways.
 """
 
 import asyncio
@@ -11,7 +11,8 @@ from typing import Final, cast
 
 import httptools
 import uvloop
-from peer import BODY
+
+from bench.peer import BODY
 
 CHUNK: Final = b"\xa5" * 65536
 

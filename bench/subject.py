@@ -1,18 +1,18 @@
 """A peer while it is running: started, put to the proof, stopped."""
 
 import http.client
+import ssl
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
-from peer import BODY, KEY_HEADER, READ_PATH, WRONG_KEY, Checks, Stand
-from peers.scopegate import DENIED_PATH, UNMAPPED_PATH
-from process import READY_SECONDS, PeerFailedError, Running, all_running
-from upstream import deciding
-
-OK: Final = 200
+from bench.machine import CoreSet
+from bench.peer import OK, READ_PATH, Checks, Load, Stand
+from bench.peers.scopegate import DENIED_PATH, UNMAPPED_PATH
+from bench.process import READY_SECONDS, PeerFailedError, Running, all_running
+from bench.upstream import deciding
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,60 +37,78 @@ class Claim(NamedTuple):
     what: str
     method: str
     path: str
-    key: str | None
+    credential: str | None
     status: int
 
 
 @contextmanager
-def standing(stand: Stand, core: int) -> Iterator[Subject]:
+def standing(stand: Stand, cores: CoreSet | None = None) -> Iterator[Subject]:
     """Start a peer, wait for its first good answer, and stop it when the block ends."""
     with ExitStack() as stack:
         servers = (stack.enter_context(deciding(stand.bed, OK)),) if stand.asks_decision else ()
         started = time.monotonic()
-        programs = stack.enter_context(all_running(stand.commands, core, stand.bed.directory))
-        _wait_for_answer(stand, OK, programs)
+        programs = stack.enter_context(
+            all_running(stand.commands, cores or stand.bed.peer_cores, stand.bed.directory)
+        )
+        _wait_for_answer(stand, stand.load.status, programs)
         yield Subject(stand, (*programs, *servers), time.monotonic() - started)
 
 
-def prove(stand: Stand, checks: Checks, core: int) -> None:
+def prove(stand: Stand, checks: Checks) -> None:
     """See that a peer does what it claims: the feed's answer whole, and no to what it says it checks.
 
     A peer that asks a decision server must refuse when that server does. Raises PeerFailedError.
     """
-    with standing(stand, core):
-        for claim in _claims(stand.load.keys[0], checks):
+    with standing(stand):
+        for claim in claims(stand.load, checks):
             _demand(stand, claim)
     if checks is Checks.DECISION:
-        with deciding(stand.bed, 403), all_running(stand.commands, core, stand.bed.directory) as programs:
+        with (
+            deciding(stand.bed, 403),
+            all_running(stand.commands, stand.bed.peer_cores, stand.bed.directory) as programs,
+        ):
             _wait_for_answer(stand, 403, programs)
 
 
-def ask(port: int, method: str, path: str, key: str | None) -> tuple[int, bytes]:
+def ask(stand: Stand, method: str, path: str, credential: str | None, body: bytes = b"") -> tuple[int, bytes]:
     """One request over a connection of its own: status and body."""
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+    connection = _connection(stand)
     try:
-        connection.request(method, path, headers={KEY_HEADER: key} if key else {})
+        headers = {stand.load.header: credential} if credential else {}
+        connection.request(method, path, body=body or None, headers=headers)
         answer = connection.getresponse()
         return answer.status, answer.read()
     finally:
         connection.close()
 
 
-def _claims(key: str, checks: Checks) -> Iterator[Claim]:
-    yield Claim("the feed's answer", "GET", READ_PATH, key, OK)
+def _connection(stand: Stand) -> http.client.HTTPConnection:
+    if stand.bed.certificate is None:
+        return http.client.HTTPConnection("127.0.0.1", stand.bed.port, timeout=10)
+    trust = ssl.create_default_context(cafile=str(stand.bed.certificate[0]))
+    return http.client.HTTPSConnection("127.0.0.1", stand.bed.port, timeout=10, context=trust)
+
+
+def claims(load: Load, checks: Checks) -> Iterator[Claim]:
+    """What a peer that checks this must answer, what it is loaded with first."""
+    credential = load.credentials[0]
+    yield Claim("what it is loaded with", load.method, load.paths[0], credential, load.status)
+    yield Claim("what it is loaded with last", load.method, load.paths[-1], load.credentials[-1], load.status)
     if checks in {Checks.KEY_AND_RULE, Checks.SCOPES}:
-        yield Claim("a wrong key", "GET", READ_PATH, WRONG_KEY, 401)
-        yield Claim("no key", "GET", READ_PATH, None, 401)
-        yield Claim("what the key may not do", "DELETE", READ_PATH, key, 403)
-    if checks is Checks.SCOPES:
-        yield Claim("a module out of scope", "GET", DENIED_PATH, key, 403)
-        yield Claim("an unmapped path", "GET", UNMAPPED_PATH, key, 404)
+        yield Claim("a wrong credential", "GET", READ_PATH, load.wrong, 401)
+        yield Claim("no credential", "GET", READ_PATH, None, 401)
+    if checks in {Checks.KEY_AND_RULE, Checks.SCOPES} and load.status != http.HTTPStatus.UNAUTHORIZED:
+        yield Claim("what the caller may not do", "DELETE", READ_PATH, credential, 403)
+    if checks is Checks.SCOPES and load.status != http.HTTPStatus.UNAUTHORIZED:
+        yield Claim("a module out of scope", "GET", DENIED_PATH, credential, 403)
+        yield Claim("an unmapped path", "GET", UNMAPPED_PATH, credential, 404)
 
 
 def _demand(stand: Stand, claim: Claim) -> None:
     """Raise PeerFailedError unless a claim holds; 200 stands for the feed's body, and nothing else has it."""
-    status, body = ask(stand.bed.port, claim.method, claim.path, claim.key)
-    if status != claim.status or (status == OK) != (body == BODY):
+    sent = b"x" * stand.load.body_bytes if claim.method == stand.load.method else b""
+    status, body = ask(stand, claim.method, claim.path, claim.credential, sent)
+    if status != claim.status or (status == OK) != (body == stand.load.answer):
         raise PeerFailedError(
             f"{claim.what}: {claim.method} {claim.path} was answered {status} with {len(body)} bytes,"
             f" not {claim.status}: {body[:200]!r}"
@@ -100,12 +118,12 @@ def _demand(stand: Stand, claim: Claim) -> None:
 def _wait_for_answer(stand: Stand, status: int, programs: tuple[Running, ...]) -> None:
     """Ask until the answer has this status; until then connections fail and answers differ."""
     deadline = time.monotonic() + READY_SECONDS
-    seen = "no connection"
+    load, seen = stand.load, "no connection"
     while time.monotonic() < deadline:
         for program in programs:
             program.demand_alive()
         try:
-            got, _ = ask(stand.bed.port, "GET", READ_PATH, stand.load.keys[0])
+            got, _ = ask(stand, load.method, load.paths[0], load.credentials[0], b"x" * load.body_bytes)
         except (OSError, http.client.HTTPException) as error:
             seen = str(error)
         else:

@@ -2,9 +2,8 @@
 
 from typing import Final
 
-from peer import Peer
-
-from peers import aiohttp_proxy, caddy, envoy, floor, haproxy, nginx, scopegate, traefik
+from bench.peer import Peer
+from bench.peers import aiohttp_proxy, caddy, envoy, floor, haproxy, nginx, scopegate, traefik
 
 PEERS: Final[tuple[Peer, ...]] = (
     scopegate.PEER,

@@ -1,6 +1,6 @@
 """What one would write in an afternoon: an aiohttp server, an aiohttp client, one cached check.
 
-Run as a program: `python -m peers.aiohttp_proxy PORT UPSTREAM_PORT ACCESS_LOG`.
+Run as a program: `python -m bench.peers.aiohttp_proxy PORT UPSTREAM_PORT ACCESS_LOG`.
 """
 
 import hashlib
@@ -15,8 +15,9 @@ from typing import Final
 import aiohttp
 import uvloop
 from aiohttp import web
-from peer import BENCH_KEY, KEY_HEADER, Bed, Checks, Command, Peer, Stand
-from tools import Toolbox
+
+from bench.peer import BENCH_KEY, KEY_HEADER, Bed, Checks, Command, Peer, Stand
+from bench.tools import Toolbox
 
 HOP_BY_HOP: Final = frozenset(
     {
@@ -90,7 +91,7 @@ def serve(port: int, upstream_port: int, access_log: Path) -> None:
 
 def _lay_out(bed: Bed) -> Stand:
     python = bed.tools["python"]
-    argv = (python, "-m", "peers.aiohttp_proxy", str(bed.port), str(bed.upstream_port), bed.access_log)
+    argv = (python, "-m", "bench.peers.aiohttp_proxy", str(bed.port), str(bed.upstream_port), bed.access_log)
     return Stand((Command.of(*argv),), bed)
 
 

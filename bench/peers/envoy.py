@@ -6,8 +6,9 @@ One worker thread, one listener, one cluster, buffered JSON access log; stats as
 from typing import Any, Final
 
 import yaml
-from peer import BENCH_KEY, KEY_HEADER, Bed, Checks, Command, Peer, Stand
-from tools import Toolbox
+
+from bench.peer import BENCH_KEY, KEY_HEADER, Bed, Checks, Command, Peer, Stand
+from bench.tools import Toolbox
 
 HTTP: Final = "envoy.extensions.filters.http"
 TYPE: Final = "@type"

@@ -1,6 +1,6 @@
 """The physical floor: a pair of uvloop protocols that pass bytes on and look at nothing.
 
-Run as a program: `python -m peers.floor PORT UPSTREAM_PORT`. Each client connection has its own kept
+Run as a program: `python -m bench.peers.floor PORT UPSTREAM_PORT`. Each client connection has its own kept
 connection to the feed, so that not even an answer's end has to be found.
 """
 
@@ -10,8 +10,9 @@ from importlib.metadata import version
 from typing import Final, cast
 
 import uvloop
-from peer import Bed, Checks, Command, Peer, Stand
-from tools import Toolbox
+
+from bench.peer import Bed, Checks, Command, Peer, Stand
+from bench.tools import Toolbox
 
 
 class Half(asyncio.Protocol):
@@ -86,7 +87,7 @@ async def serve(port: int, upstream_port: int) -> None:
 
 
 def _lay_out(bed: Bed) -> Stand:
-    argv = (bed.tools["python"], "-m", "peers.floor", str(bed.port), str(bed.upstream_port))
+    argv = (bed.tools["python"], "-m", "bench.peers.floor", str(bed.port), str(bed.upstream_port))
     return Stand((Command.of(*argv),), bed, logs=False)
 
 

@@ -2,8 +2,8 @@
 
 from typing import Final
 
-from peer import Bed, Checks, Command, Peer, Stand
-from tools import Toolbox
+from bench.peer import Bed, Checks, Command, Peer, Stand
+from bench.tools import Toolbox
 
 CONFIGURATION: Final = """\
 global

@@ -7,8 +7,8 @@ a buffered access log, one worker for one core. Bodies stream both ways, as the 
 import os
 from typing import Final
 
-from peer import Bed, Checks, Command, Peer, Stand
-from tools import Toolbox
+from bench.peer import Bed, Checks, Command, Peer, Stand
+from bench.tools import Toolbox
 
 FRAME: Final = """\
 daemon off;
@@ -16,7 +16,8 @@ daemon off;
 worker_processes 1;
 pid {directory}/nginx.pid;
 error_log {directory}/error.log warn;
-events {{ worker_connections 4096; }}
+worker_rlimit_nofile {files};
+events {{ worker_connections {files}; }}
 http {{
     sendfile on;
     tcp_nopush on;
@@ -54,13 +55,19 @@ PROXY: Final = """\
     proxy_request_buffering off;
     proxy_max_temp_file_size 0;
     server {{
-        listen 127.0.0.1:{port} backlog=4096;
+        listen 127.0.0.1:{port}{tls} backlog=4096;
+        {certificate}
         location / {{
             {ask}
             proxy_pass http://feed;
         }}
         {asking}
     }}"""
+
+CERTIFICATE: Final = """ssl_certificate {certificate};
+        ssl_certificate_key {key};
+        ssl_protocols TLSv1.2 TLSv1.3;
+        ssl_session_cache shared:clients:1m;"""
 
 DECISION: Final = """upstream decision {{
         server 127.0.0.1:{port};
@@ -82,7 +89,7 @@ ASKING: Final = """location = /_decision {
 def frame(bed: Bed, http: str) -> str:
     """A whole nginx.conf around an `http` block's content; one worker, temporary files in the directory."""
     user = "user root;" if os.geteuid() == 0 else ""
-    return FRAME.format(user=user, directory=bed.directory, http=http)
+    return FRAME.format(user=user, directory=bed.directory, files=max(4096, 2 * bed.connections), http=http)
 
 
 def command(bed: Bed, name: str, text: str) -> Command:
@@ -99,7 +106,12 @@ def command(bed: Bed, name: str, text: str) -> Command:
 
 
 def _proxy(bed: Bed, *, asks: bool) -> Stand:
+    certificate = ""
+    if bed.certificate:
+        certificate = CERTIFICATE.format(certificate=bed.certificate[0], key=bed.certificate[1])
     http = PROXY.format(
+        tls=" ssl" if bed.certificate else "",
+        certificate=certificate,
         log=bed.access_log,
         upstream=bed.upstream_port,
         port=bed.port,

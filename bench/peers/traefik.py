@@ -2,8 +2,8 @@
 
 from typing import Final
 
-from peer import KEY_HEADER, Bed, Checks, Command, Peer, Stand
-from tools import Toolbox
+from bench.peer import KEY_HEADER, Bed, Checks, Command, Peer, Stand
+from bench.tools import Toolbox
 
 STATIC: Final = """\
 entryPoints:
