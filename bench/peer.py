@@ -35,6 +35,7 @@ class Checks(StrEnum):
     NOTHING = "nothing"
     DECISION = "asks a server that says yes"
     KEY_AND_RULE = "the key, then method and path"
+    TOKEN_AND_RULE = "the token, then method and path"  # noqa: S105 - what is checked, and no token
     SCOPES = "key, route, scopes"
 
 

@@ -94,10 +94,11 @@ def claims(load: Load, checks: Checks) -> Iterator[Claim]:
     credential = load.credentials[0]
     yield Claim("what it is loaded with", load.method, load.paths[0], credential, load.status)
     yield Claim("what it is loaded with last", load.method, load.paths[-1], load.credentials[-1], load.status)
-    if checks in {Checks.KEY_AND_RULE, Checks.SCOPES}:
+    itself = {Checks.KEY_AND_RULE, Checks.TOKEN_AND_RULE, Checks.SCOPES}
+    if checks in itself:
         yield Claim("a wrong credential", "GET", READ_PATH, load.wrong, 401)
         yield Claim("no credential", "GET", READ_PATH, None, 401)
-    if checks in {Checks.KEY_AND_RULE, Checks.SCOPES} and load.status != http.HTTPStatus.UNAUTHORIZED:
+    if checks in itself and load.status != http.HTTPStatus.UNAUTHORIZED:
         yield Claim("what the caller may not do", "DELETE", READ_PATH, credential, 403)
     if checks is Checks.SCOPES and load.status != http.HTTPStatus.UNAUTHORIZED:
         yield Claim("a module out of scope", "GET", DENIED_PATH, credential, 403)

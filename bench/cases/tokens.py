@@ -3,14 +3,14 @@
 import json
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any, Final
 
 from bench.case import BESIDE, COST, RATE, Case, Row
 from bench.machine import Cores
 from bench.peer import Bed, Checks, Stand
-from bench.peers import nginx
+from bench.peers import envoy, nginx
 from bench.peers.scopegate import FEW, SCOPE, furnish, told
 from bench.process import ROOT, PeerFailedError, pinned
 from bench.readings import Column, Figures
@@ -56,13 +56,26 @@ def _cached(site: Site) -> Iterator[Row]:
         yield Row("key", "API key", partial(measure, stand), checks=Checks.SCOPES)
     for stand in site.stand("jwt", Checks.SCOPES, lambda: with_token(made[0], key)) if made else ():
         yield Row("jwt", "JWT, remembered", partial(measure, stand), "key", checks=Checks.SCOPES)
-    peer = nginx.AUTH_REQUEST
-    if site.has(peer):
-        asked = site.bed("jwt-nginx")
-        for stand in site.stand(peer.name, peer.checks, lambda: with_token(peer.lay_out(asked), key)):
-            title = f"{peer.title}, the same token"
-            version = peer.version(site.tools)
-            yield Row(peer.name, title, partial(measure, stand), checks=peer.checks, version=version)
+    yield from _peers(site, key, measure)
+
+
+def _peers(site: Site, key: SigningKey, measure: Callable[[Stand], Figures]) -> Iterator[Row]:
+    """Those that take tokens: Envoy, which checks them, and nginx, which asks."""
+    checking = partial(envoy.believing, keys=key_set(key), issuer=ISSUER, audience=AUDIENCE, user=USER)
+    for peer, lay_out, title, checks in (
+        (envoy.API_KEY_AUTH, checking, "Envoy `jwt_authn` + `rbac`", Checks.TOKEN_AND_RULE),
+        (nginx.AUTH_REQUEST, nginx.AUTH_REQUEST.lay_out, nginx.AUTH_REQUEST.title, Checks.DECISION),
+    ):
+        name = f"{peer.name}-jwt"
+        if site.has(peer):
+            bed = site.bed(name)
+            for stand in site.stand(name, checks, partial(_asked_with_token, lay_out, bed, key)):
+                version = peer.version(site.tools)
+                yield Row(name, title, partial(measure, stand), "key", checks=checks, version=version)
+
+
+def _asked_with_token(lay_out: Callable[[Bed], Stand], bed: Bed, key: SigningKey) -> Stand:
+    return with_token(lay_out(bed), key)
 
 
 def proved(algorithm: str, seconds: int, cores: Cores) -> Figures:
@@ -100,7 +113,8 @@ JWT: Final = Case(
     "Remembered tokens beside API keys",
     (COST, BESIDE, RATE),
     _cached,
-    "One ES256 token over and over; it is proved once, and again when `cache.ttl` has passed.",
+    "One ES256 token over and over; the gateway proves it once, and again when `cache.ttl` has passed. Envoy"
+    " has its cache of tokens on.",
 )
 PROOFS: Final = Case(
     "proofs",

@@ -12,6 +12,7 @@ from bench.tools import Toolbox
 
 HTTP: Final = "envoy.extensions.filters.http"
 TYPE: Final = "@type"
+JWT_AUTHN: Final = "envoy.filters.http.jwt_authn"
 CLIENT_HEADER: Final = "x-gateway-client"
 Tree = dict[str, Any]
 
@@ -32,28 +33,24 @@ API_KEY: Final = _filter(
     forwarding={"header": CLIENT_HEADER, "hide_credentials": True},
 )
 
-RBAC: Final = _filter(
-    "envoy.filters.http.rbac",
-    "rbac.v3.RBAC",
-    rules={
-        "action": "ALLOW",
-        "policies": {
-            "read-courses": {
-                "permissions": [
-                    {
-                        "and_rules": {
-                            "rules": [
-                                {"header": {"name": ":method", "string_match": {"exact": "GET"}}},
-                                {"url_path": {"path": {"prefix": "/v2/courses"}}},
-                            ]
-                        }
-                    }
-                ],
-                "principals": [{"header": {"name": CLIENT_HEADER, "string_match": {"exact": "bench"}}}],
-            }
-        },
-    },
-)
+READS_COURSES: Final[Tree] = {
+    "and_rules": {
+        "rules": [
+            {"header": {"name": ":method", "string_match": {"exact": "GET"}}},
+            {"url_path": {"path": {"prefix": "/v2/courses"}}},
+        ]
+    }
+}
+
+
+def _rbac(principal: Tree) -> Tree:
+    """Whoever this is may read courses; nobody else may do anything."""
+    policy = {"permissions": [READS_COURSES], "principals": [principal]}
+    rules = {"action": "ALLOW", "policies": {"read-courses": policy}}
+    return _filter("envoy.filters.http.rbac", "rbac.v3.RBAC", rules=rules)
+
+
+RBAC: Final = _rbac({"header": {"name": CLIENT_HEADER, "string_match": {"exact": "bench"}}})
 
 ROUTER: Final = _filter("envoy.filters.http.router", "router.v3.Router")
 
@@ -142,6 +139,29 @@ def _api_key_auth(bed: Bed) -> Stand:
 
 def _asking(bed: Bed) -> Stand:
     return _stand(bed, [_ext_authz(bed)], asks=True)
+
+
+def believing(bed: Bed, keys: str, issuer: str, audience: str, user: str) -> Stand:
+    """An Envoy that checks tokens of this issuer by itself, remembers them, and lets this user read courses.
+
+    `keys` is the issuer's key set.
+    """
+    provider = {
+        "issuer": issuer,
+        "audiences": [audience],
+        "local_jwks": {"inline_string": keys},
+        "payload_in_metadata": "claims",
+        "jwt_cache_config": {"jwt_cache_size": 1000},
+    }
+    tokens = _filter(
+        JWT_AUTHN,
+        "jwt_authn.v3.JwtAuthentication",
+        providers={"bench": provider},
+        rules=[{"match": {"prefix": "/"}, "requires": {"provider_name": "bench"}}],
+    )
+    path = [{"key": "claims"}, {"key": "sub"}]
+    metadata = {"filter": JWT_AUTHN, "path": path, "value": {"string_match": {"exact": user}}}
+    return _stand(bed, [tokens, _rbac({"metadata": metadata})], asks=False)
 
 
 def _version(tools: Toolbox) -> str:

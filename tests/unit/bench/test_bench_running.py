@@ -195,6 +195,7 @@ def test_answers_under_load_are_of_the_right_kind_and_length_or_nothing_counts(
         (Checks.NOTHING, {200}),
         (Checks.DECISION, {200}),
         (Checks.KEY_AND_RULE, {200, 401, 403}),
+        (Checks.TOKEN_AND_RULE, {200, 401, 403}),
         (Checks.SCOPES, {200, 401, 403, 404}),
     ],
 )
