@@ -86,7 +86,7 @@ def create(config: Path, /, name: str, *, as_json: bool, **options: Any) -> None
     """Make a new scope."""
     from gateway.control.scopes import create_scope  # noqa: PLC0415 - SQL only when it is needed
 
-    url, routes, _ = session.store_and_routes_of(config)
+    url, routes = session.store_and_routes_of(config)
     edit, who = _edit(options), session.actor()
     _saved(
         session.in_store(url, lambda store: create_scope(store, who, name, edit, routes.modules.bits)),
@@ -107,7 +107,7 @@ def update(config: Path, /, name: str, *, as_json: bool, **options: Any) -> None
     edit, who = _edit(options), session.actor()
     if not edit:
         raise click.UsageError("Nothing to change was given; name at least one option.")
-    url, routes, _ = session.store_and_routes_of(config)
+    url, routes = session.store_and_routes_of(config)
     _saved(
         session.in_store(url, lambda store: update_scope(store, who, name, edit, routes.modules.bits)),
         "updated",

@@ -16,6 +16,7 @@ from gateway.domain.ports import StoreUnavailableError
 from gateway.domain.scope_use import ScopeUse
 
 if TYPE_CHECKING:
+    from gateway.configuration import Configuration
     from gateway.control.widening import BearerTerms
     from gateway.routing.table import RouteTable
     from gateway.settings.model import Settings
@@ -62,16 +63,21 @@ def store_and_terms_of(config: Path) -> "tuple[str, BearerTerms]":
     return settings.store.url, BearerTerms(bearer.without_scope, by_tokens)
 
 
-def store_and_routes_of(config: Path) -> "tuple[str, RouteTable, frozenset[str]]":
-    """The store's URL, the compiled routes and the relaxed path rules. Ends like `store_of`."""
+def configuration_of(config: Path) -> "Configuration":
+    """The settings and the compiled routes. Ends like `settings_of`."""
     from gateway.configuration import load_everything  # noqa: PLC0415 - `--help` needs no routes
     from gateway.document.problem import SettingsError  # noqa: PLC0415 - likewise
 
     try:
-        settings, routes = load_everything(config, os.environ, certificates=False)
+        return load_everything(config, os.environ, certificates=False)
     except SettingsError as error:
         refuse_configuration(error.problems)
-    return settings.store.url, routes, frozenset(settings.paths.allow)
+
+
+def store_and_routes_of(config: Path) -> "tuple[str, RouteTable]":
+    """The store's URL and the compiled routes. Ends like `settings_of`."""
+    settings, routes = configuration_of(config)
+    return settings.store.url, routes
 
 
 class Missing(StrEnum):

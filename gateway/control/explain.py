@@ -4,22 +4,20 @@ from dataclasses import dataclass, replace
 from itertools import combinations
 from typing import Final
 
+from gateway.control.asker import Asker
+from gateway.control.asking_bearer import AskingBearer
+from gateway.control.asking_key import AskingKey
 from gateway.control.keys import key_numbered
-from gateway.control.way import Way, most_different, shared_scopes, way_of
-from gateway.decision.explain import (
-    Ballot,
-    ballots,
-    deciding,
-    smallest_changes,
-)
+from gateway.control.way import Way, most_different, way_of
+from gateway.decision.explain import Ballot, ballots, deciders
+from gateway.decision.sides import changes_of_sides
 from gateway.domain.action import Action
 from gateway.domain.key import KeyState
-from gateway.domain.key_entry import KeyEntry
 from gateway.domain.permit import Permit, Verdict
 from gateway.domain.principal import Principal
 from gateway.domain.target import Target, Unmapped
+from gateway.domain.token import TokenFacts, WithoutScope
 from gateway.domain.verdict import Reason, Refusal
-from gateway.identity.proof import KeyProof
 from gateway.pipeline import judge
 from gateway.routing.canonical import EMPTY_SEGMENTS, ENCODED_SLASH, SEMICOLON, canonical_path
 from gateway.routing.routemap import METHODS
@@ -37,20 +35,21 @@ _RELAX: Final = "If the feed reads such paths as the gateway does, relax the rul
 class Trace:
     """Everything that leads to the verdict on one request. What was not reached is None or empty.
 
-    `credential` is the refusal that the key itself earns, None for a key that is accepted. `module` is the
-    one of the route, also where the route does not map the method.
+    `credential` is the refusal that the asker itself earns, None for one that is accepted. `votes` has those
+    of each side that must permit. `deciding` names the scopes that settle it. `module` is the one of the
+    route, also where the route does not map the method.
     """
 
-    entry: KeyEntry
+    asker: Asker
     method: str
     asked_path: str
     canonical_path: str | None
     place: Target | Unmapped | None
     credential: Refusal | None
     verdict: Verdict
-    votes: tuple[Ballot, ...] = ()
+    votes: tuple[tuple[Ballot, ...], ...] = ()
     trial_votes: tuple[Ballot, ...] = ()
-    deciding: str | None = None
+    deciding: tuple[str, ...] = ()
     module: str | None = None
     ways: tuple[Way, ...] = ()
 
@@ -73,11 +72,24 @@ async def explain_key(
     store: Store, routes: RouteTable, relaxed: frozenset[str], key_id: int, question: Question
 ) -> Trace:
     """The trace of a request with a key, whose secret nobody needs. Raises UnknownError."""
-    entry = await key_numbered(store, key_id)
-    asked = _Asked(store, routes, relaxed, entry, question)
-    trace, principal = asked.trace(), KeyProof(entry.record).principal(routes.modules)
-    detour = await _detour(asked, trace)
-    return detour or await _with_ways(store, routes, trace, principal)
+    asker = AskingKey(await key_numbered(store, key_id))
+    return await _explained(_Asked(store, routes, relaxed, asker, question))
+
+
+async def explain_bearer(  # noqa: PLR0913 - one argument a fact, all of them needed together
+    store: Store,
+    routes: RouteTable,
+    relaxed: frozenset[str],
+    facts: TokenFacts,
+    without_scope: WithoutScope,
+    question: Question,
+) -> Trace:
+    """The trace of a request with a token that says these facts, and is good.
+
+    A user without a name stands for anybody who has the roles, of which there is then one at least.
+    """
+    asker = await AskingBearer.of(store, facts, without_scope)
+    return await _explained(_Asked(store, routes, relaxed, asker, question))
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,22 +99,27 @@ class _Asked:
     store: Store
     routes: RouteTable
     relaxed: frozenset[str]
-    entry: KeyEntry
+    asker: Asker
     question: Question
 
     def trace(self) -> Trace:
         """What the gateway would answer and why, without what flips it."""
-        entry, question, routes = self.entry, self.question, self.routes
-        credential = credential_refusal(entry, self.store.now())
+        asker, question, routes = self.asker, self.question, self.routes
+        credential = asker.refusal(self.store.now())
         path = canonical_path(question.path.encode("utf-8", "surrogateescape"), self.relaxed)
         if isinstance(path, Refusal):
-            return Trace(entry, question.method, question.path, None, None, credential, path)
+            return Trace(asker, question.method, question.path, None, None, credential, path)
         place = routes.place(question.method, question.host.encode("utf-8", "surrogateescape"), path)
-        principal = KeyProof(entry.record).principal(routes.modules)
+        principal = asker.principal(routes.modules)
         verdict = judge(place, credential or principal)
         votes, module = _votes(principal, place), _module(routes, place)
         shown = path.decode()
-        return Trace(entry, question.method, question.path, shown, place, credential, verdict, *votes, module)
+        return Trace(asker, question.method, question.path, shown, place, credential, verdict, *votes, module)
+
+
+async def _explained(asked: _Asked) -> Trace:
+    trace = asked.trace()
+    return await _detour(asked, trace) or await _with_ways(asked, trace)
 
 
 async def _detour(asked: _Asked, trace: Trace) -> Trace | None:
@@ -128,7 +145,7 @@ async def _detour(asked: _Asked, trace: Trace) -> Trace | None:
 
 async def _by_way_of(first: Way, asked: _Asked, trace: Trace) -> Trace:
     """The trace with the first step and, if that does not do, each way that does after it."""
-    then = await explain_key(asked.store, asked.routes, asked.relaxed, asked.entry.record.id, asked.question)
+    then = await _explained(asked)
     ways = (first,) if then.permitted else tuple(way.after(first) for way in then.ways)
     return replace(trace, ways=ways)
 
@@ -144,41 +161,30 @@ def _module(routes: RouteTable, place: Target | Unmapped) -> str | None:
     return next((mapped.module for mapped in routes.routes if mapped.route is place.route), None)
 
 
-def credential_refusal(entry: KeyEntry, now: float) -> Refusal | None:
-    """Why the key would not be accepted now, whatever it asks for; None if it would be."""
-    record = entry.record
-    if record.state is not KeyState.ACTIVE:
-        return Refusal(Reason.CREDENTIAL_REVOKED, f"Key {record.id} is {record.state}.")
-    if record.expires_at is not None and record.expires_at <= now:
-        return Refusal(Reason.CREDENTIAL_EXPIRED, f"Key {record.id} has expired.")
-    if not entry.has_live_secret(now):
-        return Refusal(Reason.CREDENTIAL_EXPIRED, f"Every secret of key {record.id} has expired.")
-    return None
-
-
 def _votes(
     principal: Principal, place: Target | Unmapped
-) -> tuple[tuple[Ballot, ...], tuple[Ballot, ...], str | None]:
+) -> tuple[tuple[tuple[Ballot, ...], ...], tuple[Ballot, ...], tuple[str, ...]]:
     if not isinstance(place, Target) or place.module is None or place.action is None:
-        return (), (), None
+        return (), (), ()
     pair = place.action, place.module
-    votes = ballots(principal.scopes, *pair)
-    return votes, ballots(principal.trial or (), *pair), deciding(votes)
+    votes = tuple(ballots(side, *pair) for side in principal.sides)
+    return votes, ballots(principal.trial or (), *pair), deciders(votes)
 
 
-async def _with_ways(store: Store, routes: RouteTable, trace: Trace, principal: Principal) -> Trace:
+async def _with_ways(asked: _Asked, trace: Trace) -> Trace:
     """The trace with what flips its answer: what stands in the way before the scopes, then each remedy."""
+    index, place = asked.routes.modules, trace.place
+    principal = trace.asker.principal(index)
     first = _before_the_scopes(trace, principal)
-    if not isinstance(trace.place, Target) or trace.place.route.public:
+    if not isinstance(place, Target) or place.route.public:
         return replace(trace, ways=(first,)) if first else trace
-    index = routes.modules
-    shared = await shared_scopes(store, trace.entry)
-    remedies = smallest_changes(principal, trace.place, await store.scopes(), index, shared)
-    stands = trace.place.module is not None and trace.place.action is not None
-    allowed = stands and principal.rights.covers(*_pair(trace.place))
+    stands = place.module is not None and place.action is not None
+    allowed = stands and principal.rights.covers(*_pair(place))
     if first is not None and allowed:
         return replace(trace, ways=(first,))
-    ways = [await way_of(store, trace.entry, trace.place, remedy) for remedy in most_different(remedies)]
+    sides = await trace.asker.holdings(asked.store, permitted=allowed)
+    remedies = most_different(changes_of_sides(sides, place, await asked.store.scopes(), index))
+    ways = [await way_of(asked.store, trace.asker, place, remedy, permitted=allowed) for remedy in remedies]
     return replace(trace, ways=tuple(ways if first is None else [way.after(first) for way in ways]))
 
 
@@ -193,8 +199,8 @@ def _before_the_scopes(trace: Trace, principal: Principal) -> Way | None:
     place = trace.place
     steps: list[Way] = []
     public = isinstance(place, Target) and place.route.public
-    if trace.credential is not None and not public:
-        steps.append(_credential_way(trace.entry, trace.credential))
+    if trace.credential is not None and not public and isinstance(trace.asker, AskingKey):
+        steps.append(_credential_way(trace.asker, trace.credential))
     if isinstance(place, Unmapped):
         steps.append(_mapping_way(trace.method, place))
     elif place is not None and not place.feed.enabled and (public or not principal.bypasses_enabled_flag):
@@ -205,11 +211,11 @@ def _before_the_scopes(trace: Trace, principal: Principal) -> Way | None:
     return Way(sentences, tuple(command for step in steps for command in step.commands))
 
 
-def _credential_way(entry: KeyEntry, refusal: Refusal) -> Way:
-    key_id = entry.record.id
-    if entry.record.state is KeyState.REVOKED:
+def _credential_way(asker: AskingKey, refusal: Refusal) -> Way:
+    key_id, state = asker.entry.record.id, asker.entry.record.state
+    if state is KeyState.REVOKED:
         return Way(("Create a new key; a revoked one is refused for good.",), ())
-    if entry.record.state is KeyState.DISABLED:
+    if state is KeyState.DISABLED:
         return Way((f"Enable key {key_id}.",), (f"gateway keys enable {key_id}",))
     if "secret" in refusal.detail:
         return Way((f"Rotate key {key_id}.",), (f"gateway keys rotate {key_id}",))

@@ -5,12 +5,13 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
+from gateway.control.asker import Asker
 from gateway.control.scopes import listed_use
-from gateway.decision.explain import Edit, EditKind, Pairs, Remedy
+from gateway.decision.explain import Edit, EditKind, Remedy
+from gateway.decision.holding import Side
+from gateway.decision.pairs import Pairs
 from gateway.domain.action import Action
-from gateway.domain.key_entry import KeyEntry
 from gateway.domain.scope import Mode, Scope
-from gateway.domain.scope_use import ScopeUse
 from gateway.domain.target import Target
 from gateway.store.questions import Questions
 
@@ -53,19 +54,22 @@ def most_different(remedies: Sequence[Remedy]) -> list[Remedy]:
     return [remedies[place] for place in sorted(place for _, place in sorted(ranks)[:TOLD_REMEDIES])]
 
 
-async def way_of(store: Questions, entry: KeyEntry, target: Target, remedy: Remedy) -> Way:
-    """A remedy in sentences and commands, with what else it does and who else has a scope that it edits."""
-    record = entry.record
-    sentences = tuple(_sentence(edit, record.id) for edit in remedy.edits)
-    commands = [command for edit in remedy.edits for command in _scope_commands(edit)]
-    before = [scope.name for scope in record.scopes]
-    after = _names_after(before, remedy.edits)
-    if after != before:
-        commands.append(" ".join(["gateway keys update", str(record.id), *_scope_options(after)]))
-    shared = [await _shared(store, edit, record.id) for edit in remedy.edits]
-    gained, lost = remedy.gained, remedy.lost
-    also = _also("permits", gained, target), _also("refuses", lost, target)
-    return Way(sentences, tuple(commands), len(gained), len(lost), _said(also), _said(shared))
+async def way_of(store: Questions, asker: Asker, target: Target, remedy: Remedy, *, permitted: bool) -> Way:
+    """A remedy in sentences and commands, with what else it does and whom it touches besides the asker."""
+    edits = remedy.edits
+    commands = [command for edit in edits for command in _scope_commands(edit)]
+    commands += asker.commands(edits, permitted=permitted)
+    touched = [await _shared(store, asker, edit) for edit in edits]
+    touched += [asker.also_touched(edit) for edit in edits]
+    also = _also("permits", remedy.gained, target), _also("refuses", remedy.lost, target)
+    return Way(
+        tuple(_sentence(edit, asker) for edit in edits),
+        tuple(dict.fromkeys(commands)),
+        len(remedy.gained),
+        len(remedy.lost),
+        _said(also),
+        _said(touched),
+    )
 
 
 def _said(sentences: Iterable[str]) -> tuple[str, ...]:
@@ -87,24 +91,30 @@ def _also(does: str, pairs: Pairs, target: Target) -> str:
     return f"also {does} {len(names)} other pairs, {names[0]} among them"
 
 
-def _sentence(edit: Edit, key_id: int) -> str:
-    scope, after = edit.scope, edit.after
+def _sentence(edit: Edit, asker: Asker) -> str:
+    scope, after, named = edit.scope, edit.after, edit.side is Side.NAMED
     match edit.kind:
         case EditKind.ADD_MODULE | EditKind.REMOVE_MODULE:
             return f"Let the scope {scope.name!r} select {_selection(after or scope, scope)}."
+        case EditKind.ASSIGN if named:
+            return f"Have the token name the scope {scope.name!r} too."
         case EditKind.ASSIGN:
-            return f"Give key {key_id} the scope {scope.name!r} too."
+            return f"Give {asker.called} the scope {scope.name!r} too."
+        case EditKind.UNASSIGN if named:
+            return f"Have the token name the scope {scope.name!r} no longer."
         case EditKind.UNASSIGN:
-            return f"Take the scope {scope.name!r} from key {key_id}."
+            return f"Take the scope {scope.name!r} from {asker.holders(scope)}."
         case EditKind.CLONE:
             copy = after or scope
             which = "locked" if scope.locked else "shared"
+            put = "have the token name it" if named else f"give it to {asker.holders(scope)}"
             return (
                 f"Clone the {which} scope {scope.name!r} as {copy.name!r}, let the clone select "
-                f"{_selection(copy, scope)}, and give it to key {key_id} instead."
+                f"{_selection(copy, scope)}, and {put} instead."
             )
         case EditKind.CREATE:
-            return f"Give key {key_id} a new {scope.mode} scope that selects {_selection(scope, None)}."
+            new = f"new {scope.mode} scope {scope.name!r} that selects {_selection(scope, None)}"
+            return f"Have the token name a {new}." if named else f"Give {asker.called} a {new}."
 
 
 def _selection(scope: Scope, before: Scope | None) -> str:
@@ -148,35 +158,8 @@ def _set_options(scope: Scope, before: Scope | None) -> str:
     return " ".join(options)
 
 
-def _scope_options(names: Iterable[str]) -> list[str]:
-    return [f"--scope {name}" for name in names]
-
-
-def _names_after(names: Sequence[str], edits: Iterable[Edit]) -> list[str]:
-    """The names of the key's scopes once the edits are made."""
-    after = list(names)
-    for edit in edits:
-        if edit.kind in {EditKind.UNASSIGN, EditKind.CLONE}:
-            after.remove(edit.scope.name)
-        if edit.kind in {EditKind.ASSIGN, EditKind.CLONE, EditKind.CREATE} and edit.after is not None:
-            after.append(edit.after.name)
-    return after
-
-
-async def shared_scopes(store: Questions, entry: KeyEntry) -> frozenset[int]:
-    """The ids of the key's scopes that others have too."""
-    ids = [scope.id for scope in entry.record.scopes]
-    return frozenset([number for number in ids if await _others(store, number, entry.record.id)])
-
-
-async def _others(store: Questions, scope_id: int, key_id: int) -> ScopeUse:
-    """Who has a scope besides the key."""
-    use = await store.use_of(scope_id)
-    return ScopeUse(tuple(key for key in use.keys if key.key_id != key_id), use.members)
-
-
-async def _shared(store: Questions, edit: Edit, key_id: int) -> str:
-    if edit.kind not in {EditKind.ADD_MODULE, EditKind.REMOVE_MODULE}:
+async def _shared(store: Questions, asker: Asker, edit: Edit) -> str:
+    if not edit.in_place:
         return ""
-    others = await _others(store, edit.scope.id, key_id)
+    others = asker.others(await store.use_of(edit.scope.id))
     return f"The scope {edit.scope.name!r} is shared by {listed_use(others)}." if others else ""

@@ -11,7 +11,7 @@ from typing import Final
 
 from gateway.control.gain import Gain
 from gateway.control.refused import WideningError
-from gateway.decision.explain import Pairs
+from gateway.decision.pairs import Pairs
 from gateway.domain.action import Action
 from gateway.domain.key import KeyState
 from gateway.domain.key_entry import KeyEntry

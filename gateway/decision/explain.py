@@ -9,10 +9,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from itertools import count
-from typing import Final, Self
+from typing import Final
 
+from gateway.decision.holding import Holding, Side
+from gateway.decision.pairs import Pairs
 from gateway.domain.action import Action
-from gateway.domain.principal import Principal
 from gateway.domain.rights import ModuleIndex, Rights
 from gateway.domain.scope import Mode, ModuleSet, Scope, Vote
 from gateway.domain.target import Target
@@ -44,8 +45,6 @@ class EditKind(StrEnum):
     """Give the principal a new scope for just this."""
 
 
-_DANGER: Final = (Action.DELETE, Action.UPDATE, Action.CREATE, Action.READ)
-
 _ORDER: Final = {kind: place for place, kind in enumerate(EditKind)}
 
 
@@ -61,50 +60,19 @@ class Ballot:
 class Edit:
     """One step: what to do, with which scope, and the scope as it is to become (None for none).
 
-    A scope that is not on record yet has no positive id.
+    A scope that is not on record yet has no positive id. `side` is where it is given or taken; what is edited
+    in place is so everywhere.
     """
 
     kind: EditKind
     scope: Scope
     after: Scope | None
+    side: Side = Side.GIVEN
 
-
-@dataclass(frozen=True, slots=True)
-class Pairs:
-    """Some pairs of an action and a module, as a mask for each action.
-
-    "Every module of later" counts as one module, whose bit is the one past the last.
-    """
-
-    masks: tuple[int, ...]
-    index: ModuleIndex
-
-    @classmethod
-    def between(cls, less: Rights, more: Rights, index: ModuleIndex) -> Self:
-        """Those that one has and the other has not."""
-        universe = ~(-2 << len(index.bits))
-        granted = zip(less.granted, more.granted, strict=True)
-        return cls(tuple(there & ~here & universe for here, there in granted), index)
-
-    def __len__(self) -> int:
-        return sum(mask.bit_count() for mask in self.masks)
-
-    def but(self, action: Action, module: str) -> "Pairs":
-        """All the others."""
-        masks = list(self.masks)
-        masks[action] &= ~(1 << self.index.bits[module])
-        return Pairs(tuple(masks), self.index)
-
-    def named(self) -> Iterator[tuple[Action, str]]:
-        """Those of modules that have a name, what does most harm first."""
-        for action in _DANGER:
-            for module, bit in self.index.bits.items():
-                if self.masks[action] >> bit & 1:
-                    yield action, module
-
-    def of_later(self) -> list[Action]:
-        """What may be done to every module of later, what does most harm first."""
-        return [action for action in _DANGER if self.masks[action] >> len(self.index.bits) & 1]
+    @property
+    def in_place(self) -> bool:
+        """Whether the scope itself changes, for everybody and on every side."""
+        return self.kind in {EditKind.ADD_MODULE, EditKind.REMOVE_MODULE}
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,30 +102,45 @@ def deciding(votes: Sequence[Ballot]) -> str | None:
     return None
 
 
-def smallest_changes(
-    principal: Principal,
-    target: Target,
-    all_scopes: Iterable[Scope],
-    index: ModuleIndex,
-    shared: frozenset[int] = frozenset(),
-) -> list[Remedy]:
-    """What flips the verdict on the principal's scopes, the one that changes least first.
+def deciders(sides: Sequence[Sequence[Ballot]]) -> tuple[str, ...]:
+    """The scopes that settle a pair on which each side must permit: of the first that refuses, or of all."""
+    refusing = [votes for votes in sides if not _permitting(ballot.vote for ballot in votes)]
+    settling = refusing[:1] or sides
+    return tuple(name for votes in settling if (name := deciding(votes)) is not None)
 
-    `shared` holds the ids of scopes that others have too. No candidate leaves the principal without any
-    scope, which no key may be. One that turns a permit into a refusal gives the principal nothing: no pair,
-    and no service while the feed is off. Those that grant the fewest other pairs come first, then those that
-    take the fewest away, then those that touch nobody else. Empty for a target without a module, where no
-    scope decides.
+
+def smallest_changes(
+    held: Holding, target: Target, all_scopes: Iterable[Scope], index: ModuleIndex
+) -> list[Remedy]:
+    """What flips the verdict on the scopes of one side, the one that changes least first.
+
+    No candidate leaves the side without any scope, which no key may be. One that turns a permit into a
+    refusal gives nothing: no pair, and no service while the feed is off. Those that grant the fewest other
+    pairs come first, then those that take the fewest away, then those that touch nobody else. Empty for a
+    target without a module, where no scope decides.
     """
     if target.module is None or target.action is None:
         return []
-    search = _Search(target.action, target.module, index, tuple(all_scopes), shared)
-    return search.remedies(principal.scopes)
+    return _Search(target.action, target.module, index, tuple(all_scopes), held).remedies()
+
+
+def edited(scopes: Sequence[Scope], edits: Iterable[Edit]) -> tuple[Scope, ...]:
+    """The scopes after the edits; what is edited in place changes nothing for who does not have it."""
+    changed = list(scopes)
+    for edit in edits:
+        kept = [scope for scope in changed if scope.id != edit.scope.id]
+        lacking = edit.in_place and len(kept) == len(changed)
+        changed = kept if edit.after is None or lacking else [*kept, edit.after]
+    return tuple(changed)
 
 
 def _vote(scopes: Iterable[Scope], action: Action, module: str) -> bool:
-    votes = {scope.vote(action, module) for scope in scopes}
-    return Vote.ALLOW in votes and Vote.DENY not in votes
+    return _permitting(scope.vote(action, module) for scope in scopes)
+
+
+def _permitting(votes: Iterable[Vote]) -> bool:
+    given = set(votes)
+    return Vote.ALLOW in given and Vote.DENY not in given
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,40 +151,50 @@ class _Search:
     module: str
     index: ModuleIndex
     all_scopes: tuple[Scope, ...]
-    shared: frozenset[int]
+    held: Holding
 
-    def remedies(self, scopes: tuple[Scope, ...]) -> list[Remedy]:
+    def remedies(self) -> list[Remedy]:
         """Single edits; where none does, pairs; where none of those does, one edit against each denial."""
-        before = Rights.of(scopes, self.index)
-        wanted = not self._permits(before)
+        scopes = self.held.scopes
+        wanted = not self._permits(Rights.of(scopes, self.index))
         tried: list[tuple[Edit, ...]] = [(edit,) for edit in self._edits(scopes, wanted=wanted)]
-        found = self._flipping(scopes, before, tried, wanted=wanted)
+        found = self._flipping(tried, wanted=wanted)
         if not found and len(tried) <= WIDEST_SEARCH:
-            found = self._flipping(
-                scopes, before, list(self._pairs(scopes, tried, wanted=wanted)), wanted=wanted
-            )
+            found = self._flipping(list(self._pairs(scopes, tried, wanted=wanted)), wanted=wanted)
         if not found:
-            found = self._flipping(scopes, before, [self._one_by_one(scopes, wanted=wanted)], wanted=wanted)
-        return sorted(found, key=_least_first)
+            found = self._flipping([self._one_by_one(scopes, wanted=wanted)], wanted=wanted)
+        return sorted(found, key=least_first)
 
     def _permits(self, rights: Rights) -> bool:
         return rights.covers(self.action, self.index.bits[self.module])
 
-    def _flipping(
-        self, scopes: tuple[Scope, ...], before: Rights, tried: Iterable[tuple[Edit, ...]], *, wanted: bool
-    ) -> list[Remedy]:
+    def _after(self, scopes: Sequence[Scope], edits: Iterable[Edit]) -> tuple[Scope, ...]:
+        return self.held.settled(edited(scopes, edits))
+
+    def _flipping(self, tried: Iterable[tuple[Edit, ...]], *, wanted: bool) -> list[Remedy]:
         """Those of the candidates that, compiled, give the wanted answer, and give nothing unasked."""
         remedies: dict[frozenset[Edit], Remedy] = {}
+        before = Rights.of(self.held.scopes, self.index)
         for edits in tried:
-            changed = _edited(scopes, edits)
+            changed = self._after(self.held.scopes, edits)
             if not changed or _vote(changed, self.action, self.module) is not wanted:
                 continue
             after = Rights.of(changed, self.index)
-            if self._permits(after) is wanted and (wanted or not self._gives(scopes, changed)):
+            if self._permits(after) is wanted and (wanted or self._only_takes(edits, changed)):
                 gained = Pairs.between(before, after, self.index)
                 lost = Pairs.between(after, before, self.index)
                 remedies.setdefault(frozenset(edits), Remedy(edits, gained, lost, self._reach(edits)))
         return list(remedies.values())
+
+    def _only_takes(self, edits: Iterable[Edit], changed: Sequence[Scope]) -> bool:
+        """Whether edits give nothing, whatever part of the scopes a token of the caller's brings along."""
+        base = self.held.scopes if self.held.base is None else self.held.base
+        ids = {scope.id for scope in base}
+        giving = {EditKind.ASSIGN, EditKind.CREATE}
+        touching = [edit for edit in edits if edit.kind in giving or edit.scope.id in ids]
+        return not self._gives(self.held.scopes, changed) and not self._gives(
+            base, self._after(base, touching)
+        )
 
     def _gives(self, before: Sequence[Scope], after: Sequence[Scope]) -> bool:
         """Whether the principal gains a pair, were it of a module not mapped any more, or the bypass flag."""
@@ -213,14 +206,18 @@ class _Search:
         return len(gained) > 0 or (_bypasses(after) and not _bypasses(before))
 
     def _reach(self, edits: Iterable[Edit]) -> int:
-        in_place = {EditKind.ADD_MODULE, EditKind.REMOVE_MODULE}
-        return sum(edit.kind in in_place and edit.scope.id in self.shared for edit in edits)
+        taking = {EditKind.UNASSIGN, EditKind.CLONE}
+        shared, pooled = self.held.shared, self.held.pooled
+        return sum(
+            (edit.in_place and edit.scope.id in shared) or (edit.kind in taking and edit.scope.id in pooled)
+            for edit in edits
+        )
 
     def _pairs(
         self, scopes: tuple[Scope, ...], singles: Iterable[tuple[Edit, ...]], *, wanted: bool
     ) -> Iterator[tuple[Edit, ...]]:
         for (first,) in singles:
-            changed = _edited(scopes, (first,))
+            changed = self._after(scopes, (first,))
             for second in self._edits(changed, wanted=wanted):
                 if second.scope.id != first.scope.id:
                     yield (first, second)
@@ -233,7 +230,7 @@ class _Search:
             if scope.vote(self.action, self.module) is against:
                 own = [e for e in self._own_edits(scope, wanted=wanted) if e.kind is not EditKind.UNASSIGN]
                 edits.append(own[0])
-        changed = _edited(scopes, edits)
+        changed = self._after(scopes, edits)
         if _vote(changed, self.action, self.module) is not wanted:
             edits.append(self._new_scope(wanted=wanted))
         return tuple(edits)
@@ -245,7 +242,7 @@ class _Search:
             yield from self._own_edits(scope, wanted=wanted)
         for scope in self.all_scopes:
             if scope.id not in assigned and self._is_worth_giving(scope, wanted=wanted):
-                yield Edit(EditKind.ASSIGN, scope, scope)
+                yield Edit(EditKind.ASSIGN, scope, scope, self.held.side)
         yield self._new_scope(wanted=wanted)
 
     def _is_worth_giving(self, scope: Scope, *, wanted: bool) -> bool:
@@ -261,13 +258,13 @@ class _Search:
         """What can be done with a scope the principal has; one that is locked is copied first."""
         kind, after = self._turned(scope, wanted=wanted)
         if after is not None:
-            if scope.locked or scope.id in self.shared:
+            if scope.locked or scope.id in self.held.shared:
                 copy = replace(after, id=-scope.id, name=self._free(_copy_name(scope)), locked=False)
-                yield Edit(EditKind.CLONE, scope, copy)
+                yield Edit(EditKind.CLONE, scope, copy, self.held.side)
             if not scope.locked:
                 yield Edit(kind, scope, after)
-        if not self._helps(scope, wanted=wanted):
-            yield Edit(EditKind.UNASSIGN, scope, None)
+        if not self._helps(scope, wanted=wanted) and scope.id not in self.held.kept:
+            yield Edit(EditKind.UNASSIGN, scope, None, self.held.side)
 
     def _turned(self, scope: Scope, *, wanted: bool) -> tuple[EditKind, Scope | None]:
         """The scope with the module selected or not, whichever speaks for the wanted answer."""
@@ -293,7 +290,7 @@ class _Search:
         name = self._free(f"{self.module[:40]}-{'' if wanted else 'no-'}{self.action.word}")
         blank = Scope(id=0, name=name, label=name, mode=mode)
         scope = self._with(blank, select=True)
-        return Edit(EditKind.CREATE, scope, scope)
+        return Edit(EditKind.CREATE, scope, scope, self.held.side)
 
     def _free(self, name: str) -> str:
         """The name, or one like it that no scope has."""
@@ -317,16 +314,8 @@ def _bypasses(scopes: Iterable[Scope]) -> bool:
     return any(scope.bypass_enabled_flag for scope in scopes)
 
 
-def _edited(scopes: Sequence[Scope], edits: Iterable[Edit]) -> tuple[Scope, ...]:
-    """The principal's scopes after the edits."""
-    changed = list(scopes)
-    for edit in edits:
-        kept = [scope for scope in changed if scope.id != edit.scope.id]
-        changed = kept if edit.after is None else [*kept, edit.after]
-    return tuple(changed)
-
-
-def _least_first(remedy: Remedy) -> tuple[tuple[int, int, int, int, bool], list[int], list[str]]:
+def least_first(remedy: Remedy) -> tuple[tuple[int, int, int, int, bool], list[int], list[str]]:
+    """The order in which remedies are told."""
     kinds = [_ORDER[edit.kind] for edit in remedy.edits]
     names = [edit.scope.name for edit in remedy.edits]
     bypasses = any(edit.kind is EditKind.ASSIGN and edit.scope.bypass_enabled_flag for edit in remedy.edits)

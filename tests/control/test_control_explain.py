@@ -75,8 +75,9 @@ async def test_a_permit_names_route_line_votes_and_deciding_scope(
     assert trace.place is not None
     assert trace.place.route is not None
     assert trace.place.route.where.endswith("routes.yaml:6")
-    assert [(ballot.scope.name, ballot.vote) for ballot in trace.votes] == [("website", "allow")]
-    assert trace.deciding == "website"
+    (votes,) = trace.votes
+    assert [(ballot.scope.name, ballot.vote) for ballot in votes] == [("website", "allow")]
+    assert trace.deciding == ("website",)
 
 
 async def test_the_first_way_flips_the_answer_when_it_is_gone(
@@ -256,8 +257,8 @@ async def test_a_denial_decides(store: Store, routes: RouteTable, website: int) 
     await create_scope(store, "ada", "no-courses", edit, routes.modules.bits)
     await update_key(store, "ada", website, KeyEdit(scopes=["website", "no-courses"]))
     trace = await traced(store, routes, website, "GET /v2/courses")
-    assert (trace.permitted, trace.deciding) == (False, "no-courses")
-    assert {ballot.scope.name: ballot.vote.value for ballot in trace.votes} == {
+    assert (trace.permitted, trace.deciding) == (False, ("no-courses",))
+    assert {ballot.scope.name: ballot.vote.value for ballot in trace.votes[0]} == {
         "website": "allow",
         "no-courses": "deny",
     }

@@ -143,7 +143,7 @@ def test_a_file_that_cannot_be_read_to_its_end_is_told(prepared: Commands, file:
         (("scopes", "create", "x", "--mode", "maybe"), "'maybe' is not one of"),
         (("scopes", "delete", "website", "--fallback", "pray"), "'pray' is not one of"),
         (("scopes", "clone", "api-v2"), "Missing argument"),
-        (("explain", "GET", "/v2/courses"), "Missing option"),
+        (("explain", "GET", "/v2/courses"), "Say who asks"),
         (("explain", "--key-id", "x", "GET", "/"), "not a valid integer"),
         (("explain", "--key-id", "1", "GET"), "Missing argument"),
         (("routes", "match", "GET"), "Missing argument"),

@@ -7,10 +7,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gateway.decision.explain import EditKind, Pairs, Remedy, ballots, deciding, smallest_changes
+from gateway.decision.explain import EditKind, Remedy, ballots, deciding, smallest_changes
+from gateway.decision.holding import Holding
+from gateway.decision.pairs import Pairs
 from gateway.domain.action import Action
 from gateway.domain.feed import Feed
-from gateway.domain.principal import Principal, PrincipalKind
 from gateway.domain.rights import ModuleIndex, Rights
 from gateway.domain.scope import SCOPE_NAME, Mode, ModuleSet, Scope, Vote
 from gateway.domain.target import Route, Target
@@ -37,8 +38,8 @@ def asks(action: Action, module: str) -> Target:
     return Target(Feed("demo"), Route(f"/{module}", "routes.yaml:1"), module, INDEX.bits[module], action)
 
 
-def having(*scopes: Scope) -> Principal:
-    return Principal(PrincipalKind.KEY, "key:1", "test", scopes, Rights.of(scopes, INDEX), key_id=1)
+def having(*scopes: Scope, shared: frozenset[int] = frozenset()) -> Holding:
+    return Holding(scopes, shared=shared)
 
 
 def after(scopes: tuple[Scope, ...], remedy: Remedy) -> tuple[Scope, ...]:
@@ -126,10 +127,10 @@ def test_no_way_to_take_a_pair_away_opens_a_feed_that_is_off_or_a_module_of_old(
 def test_a_scope_that_others_have_is_copied_rather_than_edited_and_each_way_is_told_once() -> None:
     held = [WEBSITE, REPORTS]
     shared = frozenset({WEBSITE.id})
-    remedies = smallest_changes(having(*held), READ_COURSES, held, INDEX, shared)
+    remedies = smallest_changes(having(*held, shared=shared), READ_COURSES, held, INDEX)
     assert remedies[0].reach == 0
     assert EditKind.CLONE in [edit.kind for remedy in remedies for edit in remedy.edits]
-    single = smallest_changes(having(WEBSITE), READ_COURSES, [WEBSITE], INDEX, shared)
+    single = smallest_changes(having(WEBSITE, shared=shared), READ_COURSES, [WEBSITE], INDEX)
     assert [remedy.edits[0].kind for remedy in single] == [EditKind.CLONE, EditKind.REMOVE_MODULE]
     assert len({frozenset(r.edits) for r in remedies}) == len(remedies)
 
@@ -225,7 +226,7 @@ def test_there_is_always_a_remedy_and_each_flips_the_answer(
     held = tuple(scope for scope in known if data.draw(st.booleans()))
     permitted = Rights.of(held, INDEX).covers(action, INDEX.bits[module])
     shared = frozenset(scope.id for scope in known if data.draw(st.booleans()))
-    remedies = smallest_changes(having(*held), asks(action, module), known, INDEX, shared)
+    remedies = smallest_changes(having(*held, shared=shared), asks(action, module), known, INDEX)
     assert remedies
     before = permitted_pairs(held)
     for remedy in remedies:
