@@ -19,17 +19,9 @@ def cpu_ns(pids: Iterable[int]) -> int:
     return sum(time.clock_gettime_ns((~pid << 3) | CPUCLOCK_SCHED) for pid in pids)
 
 
-class Memory(NamedTuple):
-    """Memory in bytes, shared pages counted once, in parts: of all processes, and of the largest."""
-
-    whole: int
-    largest: int
-
-
-def memory(pids: Iterable[int]) -> Memory:
-    """What these processes hold now."""
-    held = [_kib(Path(f"/proc/{pid}/smaps_rollup"))["Pss"] for pid in pids]
-    return Memory(sum(held), max(held, default=0))
+def memory(pids: Iterable[int]) -> int:
+    """What these processes hold now, in bytes; of pages that are shared, each has its part."""
+    return sum(_kib(Path(f"/proc/{pid}/smaps_rollup"))["Pss"] for pid in pids)
 
 
 def forget_peak(pids: Iterable[int]) -> int:

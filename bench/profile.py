@@ -1,6 +1,7 @@
 """Where the gateway's own time goes: the share of each stage of a worker under load, sampled with py-spy.
 
 `python -m bench.profile [--seconds N] [--load NAME] [--out DIR]`. The stacks are kept for a flame graph.
+On a machine that others use, what waits for its turn on the core is counted where it waits: under the kernel.
 Exit 0 measured, 1 it could not be, 2 usage.
 """
 

@@ -20,7 +20,7 @@ MEASURES: Final[Mapping[str, str]] = MappingProxyType(
         "others": "share of them that strangers used meanwhile",
         "stolen": "share of them that the hypervisor withheld",
         "memory_mib": "proportional set size of all processes, MiB",
-        "largest_mib": "that of the largest process, MiB",
+        "worker_mib": "that of the processes that serve, MiB",
         "logged": "lines logged for each request",
         "ready_ms": "from the start of the processes to the first good answer",
         "asked": "requests sent at a fixed rate",

@@ -102,12 +102,10 @@ def _notes(case: Measured) -> Iterator[str]:
 
 
 def _beside(case: Measured) -> str:
-    """Which row each is compared with, where that is not the same for all."""
+    """The row that others are compared with; where there are several, the case itself tells which."""
     titles = {row.name: row.title for row in case.rows}
-    pairs = {row.title: titles.get(row.beside, row.beside) for row in case.rows if row.beside}
-    if len(set(pairs.values())) == 1:
-        return next(iter(pairs.values()))
-    return "; ".join(f"{title}: {other}" for title, other in pairs.items())
+    beside = {titles.get(row.beside, row.beside) for row in case.rows if row.beside}
+    return beside.pop() if len(beside) == 1 else ""
 
 
 def _logging(case: Measured) -> Iterator[str]:

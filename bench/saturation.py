@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-from bench.effort import MIB, Effort
+from bench.effort import Effort
 from bench.machine import Cores
-from bench.measure import core_time, cpu_ns, memory
+from bench.measure import core_time, cpu_ns
 from bench.peer import Stand
 from bench.process import ROOT, PeerFailedError, pinned
 from bench.readings import Figures
@@ -27,7 +27,7 @@ def measured(stand: Stand, effort: Effort, cores: Cores) -> Figures:
         with standing(stand, cores.peer) as subject:
             warm = saturate(stand, effort.warm_up, cores.load).requests if effort.warm_up else 0
             tried = list(_undisturbed(subject, effort, cores)) if effort.saturation else []
-            held = memory(subject.pids)
+            held = subject.held()
             at_rate = called(subject, effort, cores) if effort.at_rate else {}
             ready = subject.ready_seconds
         answered = warm + sum(one["requests"] for one in tried) + at_rate.get("asked", 0)
@@ -36,8 +36,7 @@ def measured(stand: Stand, effort: Effort, cores: Cores) -> Figures:
         for log in stand.bed.directory.glob("*.log"):
             log.unlink()
     least = min(tried, key=lambda one: one.get("others", 0.0)) if tried else {}
-    kept = {"memory_mib": held.whole / MIB, "largest_mib": held.largest / MIB, "ready_ms": ready * 1000}
-    return {**least, **at_rate, **kept, **logged}
+    return {**least, **at_rate, **held, "ready_ms": ready * 1000, **logged}
 
 
 def _undisturbed(subject: Subject, effort: Effort, cores: Cores) -> Iterator[Figures]:

@@ -8,10 +8,13 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from bench.effort import MIB
 from bench.machine import CoreSet
+from bench.measure import memory
 from bench.peer import OK, READ_PATH, Checks, Load, Stand
 from bench.peers.scopegate import DENIED_PATH, UNMAPPED_PATH
 from bench.process import READY_SECONDS, PeerFailedError, Running, all_running
+from bench.readings import Figures
 from bench.upstream import deciding
 
 
@@ -29,6 +32,18 @@ class Subject:
         for program in self.programs:
             program.demand_alive()
         return tuple(pid for program in self.programs for pid in program.pids)
+
+    @property
+    def workers(self) -> tuple[int, ...]:
+        """Those of its processes that serve: the children of its first, or that alone if it has none."""
+        if not self.stand.commands:
+            return ()
+        leader, *_ = self.programs
+        return tuple(pid for pid in leader.pids if pid != leader.popen.pid) or leader.pids
+
+    def held(self) -> Figures:
+        """What its processes hold now."""
+        return {"memory_mib": memory(self.pids) / MIB, "worker_mib": memory(self.workers) / MIB}
 
 
 class Claim(NamedTuple):

@@ -70,4 +70,5 @@ BESIDE_ITSELF: Final = Case(
         Column("memory MiB", "memory_mib"),
     ),
     _rows,
+    "Each load now is beside the same load before.",
 )

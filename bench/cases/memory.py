@@ -6,40 +6,32 @@ from typing import Final
 
 from bench.case import Case, Row
 from bench.crowd import called_by_all, waited_on
-from bench.effort import MIB
 from bench.filling import existing_key
-from bench.measure import memory
 from bench.peer import Bed, Peer, Stand
 from bench.peers import envoy, nginx, scopegate
 from bench.peers.scopegate import FEW, Size, furnish
 from bench.readings import Column, Figures
 from bench.site import Site
-from bench.subject import Subject, standing
+from bench.subject import standing
 
 REST: Final = "at rest"
 BESIDE_IT: Final = (scopegate.PEER, nginx.FORWARDING, envoy.API_KEY_AUTH)
 
 
-def held(subject: Subject) -> Figures:
-    """What a peer holds now."""
-    found = memory(subject.pids)
-    return {"memory_mib": found.whole / MIB, "largest_mib": found.largest / MIB}
-
-
 def _at_rest(stand: Stand) -> Figures:
     with standing(stand) as subject:
-        return held(subject)
+        return subject.held()
 
 
 def _waited_on(stand: Stand, connections: int) -> Figures:
     with standing(stand) as subject, waited_on(stand, connections):
-        return held(subject)
+        return subject.held()
 
 
 def _called_by_all(stand: Stand, credentials: tuple[str, ...]) -> Figures:
     with standing(stand) as subject:
         called_by_all(stand, credentials)
-        return held(subject)
+        return subject.held()
 
 
 def _many_keys(bed: Bed, keys: int) -> Stand:
@@ -77,8 +69,7 @@ def _rows(site: Site) -> Iterator[Row]:
 MEMORY: Final = Case(
     "memory",
     "Memory",
-    (Column("all processes MiB", "memory_mib", 1), Column("the largest of them MiB", "largest_mib", 1)),
+    (Column("all processes MiB", "memory_mib", 1), Column("the worker MiB", "worker_mib", 1)),
     _rows,
-    "Proportional set size. Each connection has had one answer and is kept; each caller has had one, too."
-    " The largest process of the gateway is its worker.",
+    "Proportional set size. Each connection has had one answer and is kept; each caller has had one, too.",
 )

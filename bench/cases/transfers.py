@@ -48,5 +48,5 @@ TRANSFERS: Final = Case(
         Column("memory grows by MiB", "growth_mib", 1),
     ),
     _rows,
-    "One connection, one body after another; the client and the feed share the other core.",
+    "One connection, one body after another, beside nginx; the client and the feed share the other core.",
 )
