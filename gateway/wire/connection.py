@@ -111,7 +111,7 @@ class ClientConnection(asyncio.Protocol):
                 turn.left()
             elif turn.line.keeps_alive and not turn.answering:
                 ask_whether_there(self)
-            if not turn.over:
+            if not turn.over and self._stalled_at is None:
                 look_whether_there(self)
         elif self._something_waits() and not self._ended:
             self._refuse_unread(malformed("The request ended before its end."))

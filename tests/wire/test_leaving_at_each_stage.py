@@ -184,3 +184,22 @@ async def test_a_connection_made_too_late_serves_the_next(tmp_path: Path, *, lea
             assert await served() or leaves
         assert await served()
         assert list(plane.worker.upstreams["test"].troubles()) == []
+
+
+async def test_a_client_that_only_stopped_sending_may_read_slowly(
+    plane: PlaneUnderTest, feed: Feed, key: str
+) -> None:
+    """While its answer does not fit into its buffers, a FIN says nothing of whether it has left."""
+    body = bytes(range(256)) * 100_000
+    feed.answer = lambda _request: b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body)
+    async with conversation(plane.port) as client:
+        client.writer.transport.pause_reading()
+        await client.send(f"GET /v2/courses HTTP/1.1\r\nHost: a\r\nX-API-Key: {key}\r\n\r\n".encode())
+        await until(
+            lambda: any(one.turn and one.turn.bytes_out for one in plane.worker._listener.connections)
+        )
+        await asyncio.sleep(0.5)
+        client.end()
+        await asyncio.sleep(1.5)
+        client.writer.transport.resume_reading()
+        assert (await client.answer(within=20)).body == body
