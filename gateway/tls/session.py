@@ -24,8 +24,10 @@ class Stage(Enum):
 
     HANDSHAKE = 0
     OPEN = 1
-    ENDED = 2
-    """We have said our last; what still comes is thrown away unread."""
+    SAID = 2
+    """We have said our last, and the other side may go on."""
+    ENDED = 3
+    """It is over; what still comes is thrown away unread."""
 
 
 class TlsSession(asyncio.Protocol, asyncio.Transport):
@@ -51,6 +53,8 @@ class TlsSession(asyncio.Protocol, asyncio.Transport):
         self._stage = Stage.HANDSHAKE
         self._inside: asyncio.Protocol | None = None
         self._other_ended = False
+        self._stays = False
+        """Whether the protocol inside goes on after the other side has ended."""
         self._why: Exception | None = None
         self.plain = cast("asyncio.Transport", None)
         self.deadline = inf
@@ -88,7 +92,7 @@ class TlsSession(asyncio.Protocol, asyncio.Transport):
             return not self.plain.is_closing()
         if not self._other_ended:
             self._why = TruncatedError("the connection ended without a close_notify")
-        return False
+        return self._stays and self._other_ended and not self.plain.is_closing()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The plain connection is gone."""
@@ -168,7 +172,8 @@ class TlsSession(asyncio.Protocol, asyncio.Transport):
         if self._other_ended or self._inside is None:
             return
         self._other_ended = True
-        if not self._inside.eof_received():
+        self._stays = bool(self._inside.eof_received())
+        if not self._stays:
             self.close()
 
     def _flush(self) -> None:
@@ -199,8 +204,8 @@ class TlsSession(asyncio.Protocol, asyncio.Transport):
         self.write(b"".join(list_of_data))
 
     def write_eof(self) -> None:
-        """Say our last (close_notify, then FIN); whatever still comes is thrown away."""
-        if self._say_goodbye() and not self.plain.is_closing():
+        """Say our last (close_notify, then FIN); whatever still comes is read."""
+        if self._say_goodbye(Stage.SAID) and not self.plain.is_closing():
             self.plain.write_eof()
 
     def can_write_eof(self) -> bool:
@@ -209,7 +214,8 @@ class TlsSession(asyncio.Protocol, asyncio.Transport):
 
     def close(self) -> None:
         """See Transport."""
-        self._say_goodbye()
+        self._say_goodbye(Stage.ENDED)
+        self._stage = Stage.ENDED
         self.plain.close()
 
     def abort(self) -> None:
@@ -217,11 +223,11 @@ class TlsSession(asyncio.Protocol, asyncio.Transport):
         self._stage = Stage.ENDED
         self.plain.abort()
 
-    def _say_goodbye(self) -> bool:
+    def _say_goodbye(self, stage: Stage) -> bool:
         """Send the close_notify; False when that, or the end of everything, was before."""
         if self._stage is not Stage.OPEN:
             return False
-        self._stage = Stage.ENDED
+        self._stage = stage
         try:
             self._tls.unwrap()
         except ssl.SSLError:
