@@ -77,7 +77,7 @@ class WorkerLink:
 
     `drain_requested` is set when the parent asks, when the worker is told to end by a signal, and when the
     parent is gone. `files` are the texts of the configuration as the parent last checked them, and `again`
-    says that others have served before.
+    says that a place fell vacant: better one who waits for the store than nobody.
     """
 
     def __init__(self, link: Link, start: Start | None = None) -> None:

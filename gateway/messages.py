@@ -29,7 +29,7 @@ class Start:
     """The first message: what to serve, and under which number (0, 1, …) the worker is known.
 
     `files` are the texts of the configuration by absolute path, as the parent checked them. `again` says that
-    others have served before, so the worker begins even if the store is away.
+    a place fell vacant, so the worker begins even if the store is away.
     """
 
     config: str

@@ -147,12 +147,13 @@ class Crew:
         """Put a fresh worker into every place, one after the other; why that ended before the last.
 
         Both accept from the socket of the place until the one before is told to finish what it has; so no
-        connection is refused, and a fresh worker that cannot start takes nobody's place.
+        connection is refused, and a fresh worker that cannot start takes nobody's place. That holds for one
+        that finds the store away, too: who is there knows callers, and serves them on.
         """
         for slot in self._slots:
             if self._draining.is_set():
                 break
-            if why := await self._man(slot, again=True):
+            if why := await self._man(slot, again=False):
                 return (f"worker {slot.number} was not replaced and serves on: {why}",)
         return ()
 

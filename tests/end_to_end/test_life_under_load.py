@@ -2,18 +2,22 @@
 
 import asyncio
 import os
+import re
 import signal
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractContextManager, asynccontextmanager, contextmanager
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import pytest
+from authorities import Authority
 from commands import Commands, ready_commands
 from feeds import Feed
 from gateways import GatewayUnderTest, write_configuration
 from load import Load, load_on
 from operations import counted, feed_beside, readiness, said_by, serving, until
+from outages import read_only, removed
 
 RATE = 120.0
 
@@ -32,10 +36,14 @@ def feed() -> Iterator[Feed]:
 
 @asynccontextmanager
 async def under_load(
-    directory: Path, commands: Commands, feed: Feed
+    directory: Path, commands: Commands, feed: Feed, edit: Callable[[str], str] = str
 ) -> AsyncIterator[tuple[GatewayUnderTest, Load]]:
-    """Two workers that have answered for a while, and whose counts never go down until the end."""
+    """Two workers that have answered for a while, and whose counts never go down until the end.
+
+    `edit` has the configuration's text before they begin.
+    """
     run = commands.on(write_configuration(directory, [feed.port], main="workers: 2"))
+    run.file.write_text(edit(run.file.read_text()))
     _, key = run.key("api-v2")
     with serving(run.file) as gateway:
         async with load_on(gateway.port, key, RATE) as load:
@@ -96,6 +104,107 @@ async def test_a_rolling_replacement_of_the_workers_costs_no_request(
         sofar = load.answered
         await later(lambda: load.answered > sofar + RATE / 2)
         assert await asyncio.to_thread(counted, gateway, "gateway_worker_restarts_total") == 0
+    assert (load.lost, load.refused) == (0, 0)
+
+
+OTHER: Final = """
+  other: {{upstream: 'https://127.0.0.1:9', host: other.test, tls: {{ca: {directory}/authority.pem}}}}"""
+
+
+def with_another_feed(directory: Path) -> Callable[[str], str]:
+    """Put a feed that speaks TLS beside the one under load."""
+    Authority(directory)
+    (directory / "other.yaml").write_text(
+        "feed: other\nmodules: {any: Any}\nroutes: [{path: /**, module: any}]\n"
+    )
+    feed = OTHER.format(directory=directory)
+    return lambda text: text.replace("[routes.yaml]", "[routes.yaml, other.yaml]").replace(
+        "\nfeeds:", f"\nfeeds:{feed}"
+    )
+
+
+@contextmanager
+def without_a_certificate(directory: Path) -> Iterator[None]:
+    file = directory / "authority.pem"
+    file.rename(directory / "authority.away")
+    yield
+    (directory / "authority.away").rename(file)
+
+
+@contextmanager
+def without_the_store(directory: Path) -> Iterator[None]:
+    away = removed(directory / "scopegate.db")
+    yield
+    for file in away.iterdir():
+        file.rename(directory / file.name)
+
+
+@pytest.mark.parametrize(
+    ("without", "why"),
+    [(without_a_certificate, "authority.pem"), (without_the_store, "is not there")],
+    ids=["no certificate", "no store"],
+)
+async def test_workers_that_cannot_start_take_nobodys_place_and_it_is_told_until_they_can(
+    tmp_path: Path,
+    commands: Commands,
+    feed: Feed,
+    without: Callable[[Path], AbstractContextManager[None]],
+    why: str,
+) -> None:
+    refused = "was not replaced and serves on"
+    edit = with_another_feed(tmp_path)
+    async with under_load(tmp_path, commands, feed, edit) as (gateway, load):
+        workers = workers_of(gateway)
+        with without(tmp_path):
+            gateway.process.send_signal(signal.SIGUSR2)
+            await later(lambda: refused in said_by(gateway))
+            sofar = load.answered
+            await later(lambda: load.answered > sofar + RATE / 2)
+            told = await asyncio.to_thread(lambda: [*readiness(gateway)["warnings"], said_by(gateway)])
+            assert all(any(word in one for one in told[:-1]) and word in told[-1] for word in (refused, why))
+            await later(lambda: workers_of(gateway) == workers)
+        gateway.process.send_signal(signal.SIGUSR2)
+        await later(lambda: "every worker has been replaced" in said_by(gateway))
+        await later(lambda: not workers_of(gateway) & workers)
+        await later(lambda: not any(refused in warning for warning in readiness(gateway)["warnings"]))
+        sofar = load.answered
+        await later(lambda: load.answered > sofar + RATE / 2)
+    assert (load.lost, load.refused) == (0, 0)
+
+
+@contextmanager
+def broken_files(directory: Path) -> Iterator[None]:
+    (directory / "gateway.yaml").write_text("listen: [what")
+    (directory / "routes.yaml").write_text("routes: {}")
+    yield
+
+
+@contextmanager
+def unwritable_logs(directory: Path) -> Iterator[None]:
+    with read_only(directory / "logs" / "any"):
+        yield
+
+
+@pytest.mark.parametrize(
+    "trouble", [broken_files, unwritable_logs], ids=["broken files", "logs that cannot be written"]
+)
+async def test_what_a_fresh_worker_can_do_without_keeps_it_from_nothing(
+    tmp_path: Path, commands: Commands, feed: Feed, trouble: Callable[[Path], AbstractContextManager[None]]
+) -> None:
+    (tmp_path / "logs").mkdir()
+    edit = partial(re.sub, r"(access|denied)\.log", r"logs/\1.log")
+    async with under_load(tmp_path, commands, feed, edit) as (gateway, load):
+        workers = workers_of(gateway)
+        with trouble(tmp_path):
+            gateway.process.send_signal(signal.SIGUSR2)
+            await later(lambda: "every worker has been replaced" in said_by(gateway))
+            await later(lambda: not workers_of(gateway) & workers)
+            sofar = load.answered
+            await later(lambda: load.answered > sofar + RATE / 2)
+            if trouble is unwritable_logs:
+                await later(lambda: any("access.log" in one for one in readiness(gateway)["warnings"]))
+        await later(lambda: not readiness(gateway)["warnings"])
+        assert await asyncio.to_thread(lambda: readiness(gateway)["status"]) == "ready"
     assert (load.lost, load.refused) == (0, 0)
 
 

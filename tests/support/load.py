@@ -60,9 +60,14 @@ class Load:
         for connect in (self._kept, self._fresh):
             try:
                 connection = await connect()
+            except GIVEN_UP:
+                self.cut += 1
+                continue
+            try:
                 await connection.send(self.head)
                 answer = await connection.answer(within=ANSWERED_WITHIN)
             except GIVEN_UP:
+                connection.writer.close()
                 self.cut += 1
                 continue
             if answer.value("Connection") == "close":
