@@ -80,8 +80,11 @@ def version(tree: str) -> str:
 
 
 def _git(*words: str) -> bytes:
-    """What git says of this repository; nothing if it is an error."""
+    """What git says of this repository; nothing if it is an error, or there is no git."""
+    git = shutil.which("git")
+    if git is None:
+        return b""
     done = subprocess.run(
-        ["git", "-C", str(ROOT), *words], capture_output=True, timeout=GIT_SECONDS, check=False
+        [git, "-C", str(ROOT), *words], capture_output=True, timeout=GIT_SECONDS, check=False
     )
     return b"" if done.returncode else done.stdout
