@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
+from gateway.cli.given_token import facts_of_given, refuse_in_the_open
 from gateway.cli.output import warn
 from gateway.domain.principal import PrincipalKind
 from gateway.domain.token import ScopesFrom, TokenFacts
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 OF_TOKENS: Final = ("user", "role", "client", "token_scope", "issuer")
 """The options that make sense for a token's bearer alone."""
 
-WHO: Final = "Say who asks: --key-id, --user, --client, or --role alone for whoever has the role."
+WHO: Final = "Say who asks: --key-id, --user, --client, --token -, or --role alone for whoever has the role."
 
 
 def asking_options(command: Any) -> Any:  # noqa: ANN401 - whatever click decorates
@@ -32,6 +33,9 @@ def asking_options(command: Any) -> Any:  # noqa: ANN401 - whatever click decora
             help="What the token's scope claim would name; repeatable, or several with spaces.",
         ),
         click.option("--issuer", help="Whose token it would be, where several issuers are configured."),
+        click.option(
+            "--token", callback=refuse_in_the_open, help="`-`: a token on standard input, which is not shown."
+        ),
     ]
     for option in reversed(options):
         command = option(command)
@@ -67,9 +71,21 @@ class AskedBearer:
             )
 
 
-def asked_in(options: Mapping[str, Any]) -> int | AskedBearer:
+class AskedToken:
+    """The bearer of the token on standard input."""
+
+    def facts(self, settings: "BearerSettings") -> TokenFacts:
+        """What the token says. Ends the command with the check that it fails."""
+        return facts_of_given(settings)
+
+
+def asked_in(options: Mapping[str, Any]) -> int | AskedBearer | AskedToken:
     """A key's id, or the bearer that the options describe. Ends the command as usage otherwise."""
     key_id, user, client, roles = (options[name] for name in ("key_id", "user", "client", "role"))
+    if options["token"]:
+        if key_id is not None or any(options[name] for name in OF_TOKENS) or "" in (user, client):
+            raise click.UsageError("--token stands alone: the token says who asks.")
+        return AskedToken()
     if key_id is not None:
         if any(options[name] for name in OF_TOKENS) or "" in (user, client):
             raise click.UsageError("--key-id stands alone: the other options are about a token's bearer.")

@@ -92,7 +92,7 @@ def show_problems(problems: Iterable[object]) -> None:
 
 def refuse_configuration(problems: "Sequence[Problem]") -> NoReturn:
     """Tell everything that is wrong with the configuration, for people or for programs; end the command."""
-    if _asked_for_json():
+    if asked_for_json():
         count = f"{len(problems)} problem{'s'[: len(problems) != 1]}"
         fail(f"The configuration has {count}.", problems=[problem.as_dict() for problem in problems])
     show_problems(problems)
@@ -105,7 +105,7 @@ def fail(sentence: str, hint: str = "", *, status: int = REFUSED, **facts: objec
     People read it on standard error. A command that was asked for JSON prints it as such, with further
     `facts` for programs, where they look for its data.
     """
-    if _asked_for_json():
+    if asked_for_json():
         show_json({"error": sentence, "hint": hint or None, **facts})
         raise SystemExit(status)
     click.echo(f"{click.style('error:', fg='red')} {printable(sentence)}", err=True)
@@ -135,7 +135,7 @@ def printable(text: str) -> str:
     return "".join(c if c.isprintable() or c == "\n" else c.encode("unicode_escape").decode() for c in text)
 
 
-def _asked_for_json() -> bool:
+def asked_for_json() -> bool:
     """Whether the command that runs was given `--json`."""
     context = click.get_current_context(silent=True)
     return context is not None and bool(context.params.get("as_json"))

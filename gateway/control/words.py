@@ -8,9 +8,9 @@ from gateway.control.refused import InvalidError
 from gateway.document.problem import nearest
 from gateway.document.quantities import duration
 from gateway.domain.scope import EVERY, SCOPE_NAME, ModuleSet
+from gateway.domain.scope_use import LONGEST_MEMBER
 
 LONGEST_LABEL: Final = 200
-LONGEST_MEMBER: Final = 200
 NEVER: Final = "never"
 OTHER_EXPIRIES: Final = "or write a date such as 2030-12-31, or never"
 

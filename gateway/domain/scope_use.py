@@ -2,6 +2,10 @@
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Final
+
+LONGEST_MEMBER: Final = 200
+"""Characters of the longest name that the store can hold, so that whoever is accepted can be a member."""
 
 
 class MemberKind(StrEnum):

@@ -5,11 +5,9 @@ from dataclasses import dataclass
 from typing import Final, TypeGuard
 
 from gateway.domain.principal import PrincipalKind
+from gateway.domain.scope_use import LONGEST_MEMBER
 from gateway.domain.token import ScopesFrom, TokenFacts
 from gateway.jose.flaw import Check, Flaw
-
-LONGEST_NAME: Final = 255
-"""Characters of a user's, role's or client's name (OpenID Connect Core §2 has that for `sub`)."""
 
 MOST_ROLES: Final = 500
 
@@ -48,11 +46,12 @@ def facts_in(claims: Mapping[str, object], names: ClaimNames, expires_at: float)
     """
     if "cnf" in claims:
         return BOUND
-    client = _name(claims, names.client)
+    longest = LONGEST_MEMBER - len(names.prefix)
+    client = _name(claims, names.client, longest)
     if client is None and names.client == CLIENT:
-        client = _name(claims, AUTHORIZED_PARTY)
-    user, subject = _name(claims, names.user), _name(claims, "sub")
-    roles, scopes = _names(claims, names.roles, MOST_ROLES), _values(claims, names.scope)
+        client = _name(claims, AUTHORIZED_PARTY, longest)
+    user, subject = _name(claims, names.user, longest), _name(claims, "sub", longest)
+    roles, scopes = _names(claims, names.roles, longest), _values(claims, names.scope)
     for found in (client, user, subject, roles, scopes):
         if isinstance(found, Flaw):
             return found
@@ -85,23 +84,26 @@ def _at(claims: Mapping[str, object], path: str) -> object:
     return found
 
 
-def _name(claims: Mapping[str, object], path: str) -> str | Flaw | None:
+def _name(claims: Mapping[str, object], path: str, longest: int) -> str | Flaw | None:
     name = _at(claims, path)
-    return name if name is None or _nameable(name) else _odd(path, "a name of printable characters")
+    if name is None or _nameable(name, longest):
+        return name
+    return _odd(path, f"a name of printable characters, {longest} at most")
 
 
-def _nameable(name: object) -> TypeGuard[str]:
-    return isinstance(name, str) and 0 < len(name) <= LONGEST_NAME and name.isprintable()
+def _nameable(name: object, longest: int) -> TypeGuard[str]:
+    """Whether somebody can be called so, and be a member of a scope under that name."""
+    return isinstance(name, str) and len(name) <= longest and name.isprintable() and name.strip() != ""
 
 
-def _names(claims: Mapping[str, object], path: str, most: int) -> tuple[str, ...] | Flaw:
+def _names(claims: Mapping[str, object], path: str, longest: int) -> tuple[str, ...] | Flaw:
     """A list of names, or a single one."""
     found = _at(claims, path)
     listed = [] if found is None else [found] if isinstance(found, str) else found
-    if not isinstance(listed, list) or not all(_nameable(name) for name in listed):
-        return _odd(path, "a list of names of printable characters")
-    if len(listed) > most:
-        return _odd(path, f"a list of at most {most} names")
+    if not isinstance(listed, list) or not all(_nameable(name, longest) for name in listed):
+        return _odd(path, f"a list of names of printable characters, {longest} at most")
+    if len(listed) > MOST_ROLES:
+        return _odd(path, f"a list of at most {MOST_ROLES} names")
     return tuple(dict.fromkeys(listed))
 
 

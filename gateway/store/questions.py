@@ -13,7 +13,7 @@ from gateway.domain.change import Change, ChangeKind, Changes
 from gateway.domain.key import KeyRecord
 from gateway.domain.key_entry import KeyEntry
 from gateway.domain.scope import SCOPE_NAME, Scope
-from gateway.domain.scope_use import KeyUse, MemberKind, MemberUse, ScopeUse
+from gateway.domain.scope_use import LONGEST_MEMBER, KeyUse, MemberKind, MemberUse, ScopeUse
 from gateway.store import queries
 from gateway.store.membership import Membership
 
@@ -24,9 +24,6 @@ MAX_ID: Final = 2**63 - 1
 
 VALUES_AT_ONCE: Final = 500
 """How many values one statement carries."""
-
-LONGEST_NAME: Final = 200
-"""Characters of a member's name; a longer one is nobody's."""
 
 
 class Reading(Protocol):
@@ -178,7 +175,7 @@ def _possible(members: Iterable[MemberUse]) -> list[MemberUse]:
 
 def _is_storable(name: str) -> bool:
     """Whether a text column can hold a name: of bounded length, without NUL, and all of it Unicode text."""
-    if len(name) > LONGEST_NAME or "\0" in name:
+    if len(name) > LONGEST_MEMBER or "\0" in name:
         return False
     try:
         name.encode()

@@ -9,10 +9,10 @@ from hypothesis import strategies as some
 
 from gateway.domain.principal import PrincipalKind
 from gateway.domain.rights import ModuleIndex
-from gateway.domain.scope_use import MemberKind, MemberUse
+from gateway.domain.scope_use import LONGEST_MEMBER, MemberKind, MemberUse
 from gateway.domain.token import ScopesFrom, TokenFacts, WithoutScope
 from gateway.identity.bearers import members_of, principal_of_bearer, shown
-from gateway.identity.claims import LONGEST_NAME, MOST_ROLES, ClaimNames, facts_in
+from gateway.identity.claims import MOST_ROLES, ClaimNames, facts_in
 from gateway.jose.flaw import Check, Flaw
 
 ISSUER = "https://id.example.com"
@@ -57,12 +57,13 @@ ODD_NAMES = {
     "a lone surrogate": "ada\ud800",
     "a private character": "ada\ue000",
     "no character": "ada\uffff",
-    "too long": "a" * (LONGEST_NAME + 1),
+    "too long": "a" * (LONGEST_MEMBER + 1),
     "a number": 7,
     "a fraction": 7.5,
     "true": True,
     "false": False,
     "zero": 0,
+    "spaces": "  ",
     "a list": ["ada"],
     "an empty list": [],
     "an object": {"name": "ada"},
@@ -77,13 +78,13 @@ ODD_NAMES = {
 def test_a_name_that_cannot_be_believed_names_nobody(claim: str, names: ClaimNames, odd: str) -> None:
     found = flaw({"sub": "ada", "email": "ada@example.com"} | {claim: ODD_NAMES[odd]}, names)
     assert found.check is Check.CLAIMS
-    assert found.sentence == f"The token's claim '{claim}' is not a name of printable characters."
+    assert found.sentence == f"The token's claim '{claim}' is not a name of printable characters, {LONGEST_MEMBER} at most."
 
 
 ODD_ROLES = [
     *({"admin": True}, 7, True, 0.5, b"admin"),
     *(["admin", 7], ["admin", None], ["admin", ["admin"]], [{"name": "admin"}], [""], [True]),
-    *(["admin\n"], ["admin\0"], ["\u202eadmin"], ["\ud800"], ["r" * (LONGEST_NAME + 1)], "", "admin\n"),
+    *(["admin\n"], ["admin\0"], ["\u202eadmin"], ["\ud800"], ["r" * (LONGEST_MEMBER + 1)], "", "admin\n"),
 ]
 
 
@@ -202,6 +203,14 @@ def test_a_claim_whose_name_has_dots_goes_before_a_path() -> None:
     assert (facts(claims, names).name, facts(claims, names).roles) == ("bob", ("admin",))
 
 
+def test_a_prefix_leaves_a_name_the_less_room() -> None:
+    names = ClaimNames("i", prefix="partner:")
+    longest = LONGEST_MEMBER - len(names.prefix)
+    assert len(facts({"sub": "a" * longest, "roles": ["r" * longest]}, names).name) == LONGEST_MEMBER
+    assert flaw({"sub": "a" * (longest + 1)}, names).check is Check.CLAIMS
+    assert flaw({"sub": "a", "roles": ["r" * (longest + 1)]}, names).check is Check.CLAIMS
+
+
 @pytest.mark.parametrize(
     ("claims", "roles"),
     [
@@ -215,7 +224,7 @@ def test_a_claim_whose_name_has_dots_goes_before_a_path() -> None:
         ({"roles": ["Teacher", "teacher "]}, ("Teacher", "teacher ")),
         ({"roles": ["ученик", "学生", "معلم"]}, ("ученик", "学生", "معلم")),
         ({"realm_access": {"roles": ["admin"]}}, ()),
-        ({"roles": ["r" * LONGEST_NAME]}, ("r" * LONGEST_NAME,)),
+        ({"roles": ["r" * LONGEST_MEMBER]}, ("r" * LONGEST_MEMBER,)),
         ({"roles": [f"r{n}" for n in range(MOST_ROLES)]}, tuple(f"r{n}" for n in range(MOST_ROLES))),
     ],
     ids=lambda value: ascii(value)[:40],
