@@ -1,7 +1,9 @@
 """Many clients at once: connections that wait, and callers that come one after another."""
 
+import http.client
 import resource
 import socket
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Final
@@ -15,6 +17,8 @@ TOGETHER: Final = 32
 SPARE_FILES: Final = 200
 
 PATIENCE_SECONDS: Final = 20
+TRIES: Final = 5
+LATER_SECONDS: Final = 1.0
 
 
 def asking(stand: Stand, credential: str) -> bytes:
@@ -35,7 +39,8 @@ def waited_on(stand: Stand, connections: int) -> Iterator[None]:
         crowd = [stack.enter_context(_dialled(stand)) for _ in range(connections)]
         credentials = stand.load.credentials
         for first in range(0, connections, TOGETHER):
-            _ask_together(stand, crowd[first : first + TOGETHER], credentials[:1] * TOGETHER)
+            if _ask_together(stand, crowd[first : first + TOGETHER], credentials[:1] * TOGETHER):
+                raise PeerFailedError("one of many connections was told to come later")
         yield
         for client in crowd:
             client.settimeout(0)
@@ -47,11 +52,21 @@ def waited_on(stand: Stand, connections: int) -> Iterator[None]:
 
 
 def called_by_all(stand: Stand, credentials: tuple[str, ...]) -> None:
-    """Ask once with every credential, over a few connections. Raises PeerFailedError."""
+    """Ask with every credential until each has had its answer, over a few connections.
+
+    Who is told to come later (503) does, a few times. Raises PeerFailedError.
+    """
     with ExitStack() as stack:
         crowd = [stack.enter_context(_dialled(stand)) for _ in range(TOGETHER)]
         for first in range(0, len(credentials), TOGETHER):
-            _ask_together(stand, crowd, credentials[first : first + TOGETHER])
+            left = credentials[first : first + TOGETHER]
+            for _ in range(TRIES):
+                left = _ask_together(stand, crowd, left)
+                if not left:
+                    break
+                time.sleep(LATER_SECONDS)
+            else:
+                raise PeerFailedError(f"{len(left)} of many were told to come later, {TRIES} times in a row")
 
 
 def allow_files(files: int) -> None:
@@ -68,20 +83,24 @@ def _dialled(stand: Stand) -> socket.socket:
     return socket.create_connection(("127.0.0.1", stand.bed.port), timeout=PATIENCE_SECONDS)
 
 
-def _ask_together(stand: Stand, crowd: list[socket.socket], credentials: tuple[str, ...]) -> None:
-    """Each client asks with the credential of its place, then each is heard."""
+def _ask_together(stand: Stand, crowd: list[socket.socket], credentials: tuple[str, ...]) -> tuple[str, ...]:
+    """Each client asks with the credential of its place, then each is heard; those who are to come later."""
     asked = list(zip(crowd, credentials, strict=False))
     for client, credential in asked:
         client.sendall(asking(stand, credential))
-    for client, _ in asked:
-        _hear(stand, client)
+    return tuple(credential for client, credential in asked if not _heard(stand, client))
 
 
-def _hear(stand: Stand, client: socket.socket) -> None:
-    """Read one answer, which has to be the feed's."""
-    data = b""
-    while not data.endswith(stand.load.answer):
-        more = client.recv(65536)
-        data += more
-        if not more or not data.startswith(b"HTTP/1.1 200"):
-            raise PeerFailedError(f"one of many was answered {data[:100]!r}")
+def _heard(stand: Stand, client: socket.socket) -> bool:
+    """Read one answer, which has to be the feed's; False if it says to come later. Raises PeerFailedError."""
+    answer = http.client.HTTPResponse(client, method=stand.load.method)
+    try:
+        answer.begin()
+        body = answer.read()
+    except http.client.HTTPException as error:
+        raise PeerFailedError(f"one of many had no answer: {error!r}") from error
+    if answer.status == http.HTTPStatus.SERVICE_UNAVAILABLE and answer.getheader("Retry-After"):
+        return False
+    if answer.status != stand.load.status or body != stand.load.answer:
+        raise PeerFailedError(f"one of many was answered {answer.status}: {body[:100]!r}")
+    return True
