@@ -38,7 +38,7 @@ async def test_keys_filled_in_by_sql_are_what_the_store_takes_for_keys(tmp_path:
         await create_scope(store, "tests", "web", edit, ("courses",))
         own = await create_key(store, "tests", "own", ("web",), None)
         fill_with_keys(file, 250, "web")
-        give_scopes(file, own.entry.id, "web", 5)
+        give_scopes(file, own.entry.record.id, "web", 5)
         for n in (0, 100, 249):
             found = await store.key_with_digest(hashlib.sha256(existing_key(n).encode()).digest())
             assert found is not None
