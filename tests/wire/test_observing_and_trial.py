@@ -8,7 +8,7 @@ import pytest
 from conversations import ask, conversation
 from feeds import Feed
 from gateways import PlaneUnderTest, running_plane
-from waiting import until_so
+from waiting import until, until_so
 
 from gateway.control.keys import KeyEdit, adopt_trial, revoke_key, update_key
 from gateway.control.scopes import Fallback, delete_scope
@@ -78,8 +78,10 @@ async def test_an_observing_feed_gets_what_would_be_refused_and_the_reason_is_on
     assert (record["outcome"], record["would_deny"], record["code"]) == ("permit", would_deny, None)
     counted = observing.counted("gateway_would_deny_total")
     assert [(labels[3], count) for labels, count in counted] == ([(would_deny, 1)] if would_deny else [])
-    denied = (observing.directory / "denied.log").read_text()
-    assert (record["request_id"] in denied) is (would_deny is not None)
+    denied = observing.directory / "denied.log"
+    if would_deny is not None:
+        await until(lambda: record["request_id"] in denied.read_text())
+    assert (record["request_id"] in denied.read_text()) is (would_deny is not None)
     assert observing.counted("gateway_denied_total") == []
 
 
