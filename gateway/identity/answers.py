@@ -13,27 +13,36 @@ EARLY: Final = Flaw(Check.NOT_BEFORE, "The token is not valid yet.")
 NO_BEARER: Final = Flaw(Check.TYPE, "The token is not a bearer token.")
 OTHER_AUDIENCE: Final = Flaw(Check.AUDIENCE, "The token is for another audience.")
 
+ACCESS: Final = ("access_token", "access")
+"""What servers that tell of refresh tokens, too, say of those for access (`token_use`)."""
+
 LATEST: Final = 2**53
 """A time that every JSON library tells exactly; no token ends as late."""
 
 
 def facts_in_answer(
-    answer: Mapping[str, object], names: ClaimNames, audiences: frozenset[str], now: float
+    answer: Mapping[str, object],
+    names: ClaimNames,
+    audiences: frozenset[str],
+    now: float,
+    leeway: float = 0.0,
 ) -> TokenFacts | Flaw:
-    """The facts, or why an active token is refused all the same. `now` is in seconds since the epoch.
+    """The facts, or why an active token is refused all the same.
 
-    Without `audiences` the endpoint is trusted to tell of tokens for this API alone.
+    `now` is in seconds since the epoch; by `leeway` seconds the endpoint's clock may differ from ours. What
+    it says is good until `exp` all the same: then it is asked again. Without `audiences` it is trusted to
+    tell of tokens for this API alone.
     """
     moments = {name: answer[name] for name in ("exp", "nbf") if answer.get(name) is not None}
     for name, moment in moments.items():
         if type(moment) is not int or abs(moment) > LATEST:
             return Flaw(Check.CLAIMS, f"The answer's member '{name}' is not a whole number.")
     ends, begins = moments.get("exp"), moments.get("nbf")
-    if isinstance(ends, int) and ends <= now:
+    if isinstance(ends, int) and ends + leeway <= now:
         return ENDED
-    if isinstance(begins, int) and begins > now:
+    if isinstance(begins, int) and begins > now + leeway:
         return EARLY
-    if not _is_bearer(answer.get("token_type")):
+    if not _is_bearer(answer.get("token_type")) or answer.get("token_use", ACCESS[0]) not in ACCESS:
         return NO_BEARER
     if audiences and audiences.isdisjoint(_audiences(answer)):
         return OTHER_AUDIENCE

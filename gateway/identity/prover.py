@@ -74,6 +74,7 @@ class TrustedIntrospection:
     asked: Introspecting
     names: ClaimNames
     audiences: frozenset[str] = frozenset()
+    leeway: float = 0.0
 
 
 class Prover:
@@ -126,7 +127,7 @@ class Prover:
         answer = await endpoint.asked.of(token)
         if answer is None:
             return INACTIVE
-        return facts_in_answer(answer, endpoint.names, endpoint.audiences, self._clock())
+        return facts_in_answer(answer, endpoint.names, endpoint.audiences, self._clock(), endpoint.leeway)
 
 
 def refusal_for(flaw: Flaw) -> Refusal:

@@ -210,6 +210,7 @@ class IntrospectionSettings(BearerNames):
     client_secret: Annotated[SecretStr, Field(min_length=1)]
     audience: Annotated[tuple[Text, ...], Listed] = ()
     timeout: Annotated[Duration, AfterValidator(_wait)] = 5.0
+    leeway: Leeway = 5.0
 
 
 class KeySetSettings(Section):

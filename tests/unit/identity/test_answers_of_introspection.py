@@ -35,6 +35,7 @@ REFUSED: Final[list[tuple[dict[str, Any], Check]]] = [
     *[({"exp": odd}, Check.CLAIMS) for odd in ("1800000001", 1_800_000_001.0, True, [], {}, LATEST + 1, inf)],
     *[({"nbf": odd}, Check.CLAIMS) for odd in ("0", 0.0, False, [0], {}, -LATEST - 1, -inf)],
     *[({"token_type": odd}, Check.TYPE) for odd in ("DPoP", "mac", "refresh_token", "Bearer ", "", "N_A")],
+    *[({"token_use": odd}, Check.TYPE) for odd in ("refresh_token", "id", "", None, 0, ["access"])],
     *[({"token_type": odd}, Check.TYPE) for odd in (0, False, [], {}, ["Bearer"], True, {"Bearer": True})],
     *[({"aud": odd}, Check.AUDIENCE) for odd in (None, "", "Feeds", "feeds ", "feeds,other", [], {}, 7)],
     *[({"aud": odd}, Check.AUDIENCE) for odd in (["other"], [["feeds"]], {"feeds": True}, [None], True)],
@@ -67,6 +68,8 @@ def test_an_active_token_is_refused_all_the_same(said: dict[str, Any], check: Ch
         ({"token_type": None}, 1_800_000_001),
         ({"token_type": "Bearer"}, 1_800_000_001),
         ({"token_type": "bEARER"}, 1_800_000_001),
+        ({"token_use": "access_token"}, 1_800_000_001),
+        ({"token_use": "access"}, 1_800_000_001),
         ({"aud": ["other", "feeds"]}, 1_800_000_001),
         ({"aud": [7, "https://feeds.example.com"]}, 1_800_000_001),
     ],
@@ -124,3 +127,19 @@ def test_only_an_end_in_time_is_told_as_such(check: Check) -> None:
     expected = Reason.CREDENTIAL_EXPIRED if check is Check.EXPIRED else Reason.CREDENTIAL_INVALID
     assert refusal_for(Flaw(check, "Why.")).reason is expected
     assert refusal_for(INACTIVE).reason is Reason.CREDENTIAL_INVALID
+
+
+@pytest.mark.parametrize(
+    ("said", "check"),
+    [
+        ({"exp": int(NOW) - 4}, None),
+        ({"exp": int(NOW) - 5}, Check.EXPIRED),
+        ({"nbf": int(NOW) + 5}, None),
+        ({"nbf": int(NOW) + 6}, Check.NOT_BEFORE),
+    ],
+)
+def test_clocks_may_differ_by_the_leeway_and_no_more(said: dict[str, int], check: Check | None) -> None:
+    found = facts_in_answer({**GOOD, **said}, ClaimNames("i"), frozenset(), NOW, 5.0)
+    assert (found.check if isinstance(found, Flaw) else None) is check
+    if isinstance(found, TokenFacts) and "exp" in said:
+        assert found.expires_at == said["exp"]
