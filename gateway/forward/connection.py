@@ -14,6 +14,7 @@ from gateway.deadlines import Deadlines
 from gateway.domain.verdict import Reason
 from gateway.forward.client_side import ClientSide
 from gateway.http1.body import LAST_CHUNK, Body, ChunkedBody, FramingError, LengthBody, UntilClose, chunk
+from gateway.http1.grammar import BARE_LINE_END
 from gateway.http1.head import AnswerHead, InvalidAnswerError, parse_answer
 
 LARGEST_HEAD: Final = 64 * 1024
@@ -240,17 +241,20 @@ class UpstreamConnection(asyncio.Protocol):
 
     def _head_received(self, client: ClientSide, data: bytes) -> None:
         self.answered = True
-        if self._partial:
+        looked_at = len(self._partial)
+        if looked_at:
             data = self._partial + data
         while True:
             end = data.find(b"\r\n\r\n")
             if max(end, len(data) if end < 0 else 0) > LARGEST_HEAD:
                 raise InvalidAnswerError("the header section is too large")
             if end < 0:
+                if BARE_LINE_END.search(data, max(0, looked_at - 1)):
+                    raise InvalidAnswerError("a line of the header section does not end in CRLF")
                 self._partial = data
                 return
             head = self._home.heads.read(data[: end + 2])
-            data = data[end + 4 :]
+            data, looked_at = data[end + 4 :], 0
             if head.status >= FIRST_FINAL:
                 break
             if head.status == SWITCHING_PROTOCOLS:

@@ -122,6 +122,35 @@ async def test_a_head_that_never_ends_is_given_up_early_and_is_a_fault(
     assert taken < len(said) - 4096
 
 
+HOPELESS: Final = {
+    "line feeds alone": b"HTTP/1.1 200 OK\nContent-Length: 5\n\nhello",
+    "a line feed at the end": b"HTTP/1.1 204 No Content\r\n\n\r\n",
+    "a carriage return alone": b"HTTP/1.1 200 OK\r\nX: a\rY: b\r\n",
+    "a NUL": b"HTTP/1.1 200 OK\r\nX: \0",
+    "after an interim answer": b"HTTP/1.1 103 Early Hints\r\n\r\nHTTP/1.1 200 OK\nX: a",
+}
+
+
+@pytest.mark.parametrize("size", [1, 1000])
+@pytest.mark.parametrize("said", HOPELESS.values(), ids=HOPELESS.keys())
+async def test_a_head_that_can_no_longer_become_one_is_not_waited_for(
+    plane: PlaneUnderTest, feed: Feed, key: str, said: bytes, size: int
+) -> None:
+    over = asyncio.Event()
+
+    async def script(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await read_head(reader)
+        await in_pieces(writer, [said[at : at + size] for at in range(0, len(said), size)])
+        await over.wait()
+
+    feed.script = script
+    async with conversation(plane.port) as client:
+        answer = await client.ask("GET", "/v2/courses", key)
+        over.set()
+    assert (answer.status, answer.code) == (502, "upstream_invalid")
+    assert faults(plane) == {"invalid": 1}
+
+
 async def test_a_head_in_single_bytes_costs_no_more_than_its_bytes(
     plane: PlaneUnderTest, feed: Feed, key: str
 ) -> None:
