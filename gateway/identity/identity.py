@@ -216,8 +216,12 @@ class Identity:
         return Known(proof, principal, self._index, found, expires, generation, proof.rests_on())
 
     def retire(self) -> None:
-        """Another configuration is in force: what is found by this one's rules is used once, and not kept."""
+        """Another configuration is in force: what is found by this one's rules is used once, and not kept.
+
+        Nor is what a credential was last answered, for what lasts presents it to our successor, too.
+        """
         self._retired = True
+        self._memory.forget_answers()
 
     def forget(self, changes: Changes) -> None:
         """Forget what the changes touch; see Memory."""

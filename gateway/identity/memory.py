@@ -151,6 +151,10 @@ class Memory:
         for digest in tokens:
             del self._known[digest]
 
+    def forget_answers(self) -> None:
+        """Have every credential looked at anew: its last answer was made for modules that are others now."""
+        self.generation += 1
+
     def _too_many(self, subjects: Iterable[Subject]) -> bool:
         named = list(subjects)
         everyone = any(subject == EVERY_SUBJECT for _, subject in named)
