@@ -109,7 +109,9 @@ def rotate(config: Path, key_id: int, *, overlap: str, as_json: bool) -> None:
     except ValueError as error:
         raise click.BadParameter(f"{overlap[:40]!r} {error}", param_hint="--overlap") from None
     issued = session.in_store(
-        session.store_of(config), lambda store: rotate_key(store, session.actor(), key_id, seconds)
+        session.store_of(config),
+        lambda store: rotate_key(store, session.actor(), key_id, seconds),
+        Missing.REFUSE,
     )
     _show_secret(issued, as_json=as_json)
     if not as_json:
@@ -159,7 +161,7 @@ def update(  # noqa: PLR0913 - an argument an option
         )
         return await update_key(store, session.actor(), key_id, edit)
 
-    _show(session.in_store(session.store_of(config), change), as_json=as_json)
+    _change(config, change, as_json=as_json)
 
 
 @keys.command("adopt")
@@ -245,7 +247,7 @@ def _content(file: str) -> bytes:
 
 
 def _change(config: Path, work: "Callable[[Store], Awaitable[KeyEntry]]", *, as_json: bool) -> None:
-    _show(session.in_store(session.store_of(config), work), as_json=as_json)
+    _show(session.in_store(session.store_of(config), work, Missing.REFUSE), as_json=as_json)
 
 
 def _names(given: tuple[str, ...]) -> list[str]:

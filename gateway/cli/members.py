@@ -91,7 +91,9 @@ def remove(config: Path, /, scope: str, *, widens: bool, as_json: bool, **named:
     member, who = _the_one(named), session.actor()
     url, terms = session.store_and_terms_of(config)
     done = session.in_store(
-        url, lambda store: remove_member(store, who, scope, member, widens=widens, terms=terms)
+        url,
+        lambda store: remove_member(store, who, scope, member, widens=widens, terms=terms),
+        Missing.REFUSE,
     )
     _tell(done, "removed", "no longer has the scope", "", as_json=as_json)
 

@@ -109,7 +109,11 @@ def update(config: Path, /, name: str, *, as_json: bool, **options: Any) -> None
         raise click.UsageError("Nothing to change was given; name at least one option.")
     url, routes = session.store_and_routes_of(config)
     _saved(
-        session.in_store(url, lambda store: update_scope(store, who, name, edit, routes.modules.bits)),
+        session.in_store(
+            url,
+            lambda store: update_scope(store, who, name, edit, routes.modules.bits),
+            Missing.REFUSE,
+        ),
         "updated",
         as_json=as_json,
     )
@@ -154,7 +158,9 @@ def delete(config: Path, name: str, *, fallback: str | None, widens: bool, as_js
     who, chosen = session.actor(), None if fallback is None else Fallback(fallback)
     url, terms = session.store_and_terms_of(config)
     gone = session.in_store(
-        url, lambda store: delete_scope(store, who, name, chosen, widens=widens, terms=terms)
+        url,
+        lambda store: delete_scope(store, who, name, chosen, widens=widens, terms=terms),
+        Missing.REFUSE,
     )
     if as_json:
         told = {"deleted": _described(gone.scope), "full_access": list(gone.given_full_access)}

@@ -189,9 +189,12 @@ def test_a_wrong_command_line_ends_with_two(gateway: Gateway, tmp_path: Path, ar
 
 LOOKING = [["keys", "list"], ["keys", "show", "1"], ["scopes", "list"], ["scopes", "show", "api-v2"]]
 LOOKING.append(["explain", "--key-id", "1", "GET", "/v2/courses"])
+CHANGING = [["keys", verb, "1"] for verb in ("adopt", "rotate", "disable", "enable", "revoke")]
+CHANGING += [["keys", "update", "1", "--label", "Shop"], ["scopes", "update", "website", "--read", "courses"]]
+CHANGING += [["scopes", "delete", "website"], ["members", "remove", "website", "--user", "ada"]]
 
 
-@pytest.mark.parametrize("arguments", LOOKING, ids=" ".join)
+@pytest.mark.parametrize("arguments", LOOKING + CHANGING, ids=" ".join)
 def test_looking_makes_no_folder_and_says_where_no_store_is(
     gateway: Gateway, tmp_path: Path, arguments: list[str]
 ) -> None:
@@ -201,7 +204,7 @@ def test_looking_makes_no_folder_and_says_where_no_store_is(
     assert not (tmp_path / "var").exists()
 
 
-@pytest.mark.parametrize("arguments", [LOOKING[1], LOOKING[4]], ids=" ".join)
+@pytest.mark.parametrize("arguments", [LOOKING[1], LOOKING[4], *CHANGING], ids=" ".join)
 def test_what_cannot_be_in_a_new_store_is_looked_for_in_none(
     gateway: Gateway, tmp_path: Path, arguments: list[str]
 ) -> None:
