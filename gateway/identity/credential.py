@@ -17,6 +17,9 @@ LONGEST_TOKEN: Final = 8192
 TOKEN68: Final = re.compile(rb"[A-Za-z0-9._~+/-]+=*")
 """What a bearer token may be made of (RFC 6750 §2.1)."""
 
+OF_TOKEN: Final = b"t"
+"""Ends the digests of tokens, so that no token is remembered as a key, nor a key as a token."""
+
 
 class CredentialKind(Enum):
     """The two ways to say who one is."""
@@ -101,7 +104,8 @@ def _api_key(key: bytes) -> Credential:
 
 def _token(token: bytes) -> Credential:
     flawed = len(token) > LONGEST_TOKEN or TOKEN68.fullmatch(token) is None
-    return Credential(CredentialKind.BEARER, digest(token), flawed=flawed, secret=b"" if flawed else token)
+    known_by = digest(token) + OF_TOKEN
+    return Credential(CredentialKind.BEARER, known_by, flawed=flawed, secret=b"" if flawed else token)
 
 
 def _bearer_token(value: bytes) -> bytes | None:

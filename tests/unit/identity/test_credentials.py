@@ -7,7 +7,13 @@ from hypothesis import strategies as st
 from gateway.domain.key_format import digest, new_key
 from gateway.domain.verdict import Reason, Refusal
 from gateway.http1.head import Fields
-from gateway.identity.credential import LONGEST_KEY, Credential, CredentialKind, CredentialReader
+from gateway.identity.credential import (
+    LONGEST_KEY,
+    OF_TOKEN,
+    Credential,
+    CredentialKind,
+    CredentialReader,
+)
 
 READER = CredentialReader("X-API-Key", "api_key")
 HEADER_ONLY = CredentialReader("X-API-Key")
@@ -33,7 +39,7 @@ def test_the_key_header_is_found_in_any_case(name: str) -> None:
 @pytest.mark.parametrize("scheme", ["Bearer", "bearer", "BEARER", "bEaReR"])
 def test_a_bearer_token_is_found_in_any_case_of_its_scheme(scheme: str) -> None:
     read = HEADER_ONLY.in_fields(fields(f"Authorization: {scheme}   some.token"))
-    assert found(read) == (CredentialKind.BEARER, digest(b"some.token"))
+    assert found(read) == (CredentialKind.BEARER, digest(b"some.token") + OF_TOKEN)
 
 
 @pytest.mark.parametrize(
