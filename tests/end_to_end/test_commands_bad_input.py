@@ -145,7 +145,7 @@ def test_a_file_that_cannot_be_read_to_its_end_is_told(prepared: Commands, file:
         (("scopes", "clone", "api-v2"), "Missing argument"),
         (("explain", "GET", "/v2/courses"), "Say who asks"),
         (("explain", "--key-id", "x", "GET", "/"), "not a valid integer"),
-        (("explain", "--key-id", "1", "GET"), "Missing argument"),
+        (("explain", "--key-id", "1", "GET"), "METHOD and PATH"),
         (("routes", "match", "GET"), "Missing argument"),
         (("serve", "--log-format", "xml"), "'xml' is not one of"),
         (("db", "downgrade"), "No such command"),

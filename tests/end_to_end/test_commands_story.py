@@ -102,6 +102,7 @@ def test_a_day_with_scopes(operator: Operator) -> None:
 
 @pytest.mark.parametrize("name", ["api-v2", "10000", "power-bi", "mailchimp"])
 def test_a_standard_scope_is_neither_edited_nor_deleted(operator: Operator, name: str) -> None:
+    assert operator.types("db", "upgrade").returncode == 0
     assert "is a standard one" in operator.is_refused("scopes", "update", name, "--label", "Mine")
     assert "is a standard one" in operator.is_refused("scopes", "delete", name, "--fallback", "deny")
 
