@@ -1,23 +1,25 @@
 """The keys of one issuer, kept fresh for as long as a worker lives.
 
 They are fetched before anybody needs them and again before they grow old, and never emptied: while the issuer
-is away the last good set serves for a stated time. A token of an unknown key causes one fetch at a time, and
-soon no further one if it brings nothing new, so that forged tokens drive no traffic to the issuer.
+is away the last good set serves for a stated time, also one that another worker fetched. A token of an
+unknown key causes one fetch at a time, and soon no further one if it brings nothing new, so that forged
+tokens drive no traffic to the issuer.
 """
 
 import asyncio
 import logging
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass
 from math import inf
 from random import getrandbits
-from time import monotonic
+from time import monotonic, time
 from typing import Final
 
 from gateway.domain.ports import KeysUnavailableError
 from gateway.issuers.fetching import Fetcher, FetchError
-from gateway.issuers.key_source import FetchedKeys, KeySource, fetch_keys
-from gateway.jose.key_set import KeySet
+from gateway.issuers.key_source import FetchedKeys, KeySource, Published, fetch_keys
+from gateway.jose.key_set import KeySet, KeySetError
 
 LEAST_FRESH: Final = 30.0
 """Seconds that keys are kept at the least, if nothing asks for others, whatever their server says."""
@@ -57,15 +59,29 @@ class Freshness:
 
 
 class IssuerKeys:
-    """The key set of one issuer. `start` it on a running loop, and `close` it."""
+    """The key set of one issuer. `start` it on a running loop, and `close` it.
 
-    def __init__(self, source: KeySource, fetcher: Fetcher, freshness: Freshness) -> None:
+    `known` is what was fetched from the same source before: it serves until it is `stale_for` old, or until
+    there is another. `tell` hears of every document that is fetched.
+    """
+
+    def __init__(
+        self,
+        source: KeySource,
+        fetcher: Fetcher,
+        freshness: Freshness,
+        known: Published | None = None,
+        tell: Callable[[Published], None] = lambda _: None,
+    ) -> None:
         self._source = source
         self._fetcher = fetcher
         self._freshness = freshness
+        self._tell = tell
         self._keys: KeySet | None = None
         self._lately: deque[KeySet] = deque(maxlen=LATELY)
         self._fetched_at = -inf
+        self._recalled = False
+        """Whether the keys are those that were known before the first fetch."""
         self._fault: str | None = None
         """Why the last fetch failed."""
         self._failures = 0
@@ -77,6 +93,18 @@ class IssuerKeys:
         self._timer: asyncio.TimerHandle | None = None
         self._started = False
         self._closed = False
+        if known is not None:
+            self._recall(known)
+
+    def _recall(self, known: Published) -> None:
+        """Begin with what was fetched before, if that can be read; its age counts on."""
+        try:
+            keys = KeySet.parse(known.document)
+        except KeySetError:
+            return
+        self._keys, self._recalled = keys, True
+        self._fetched_at = monotonic() - max(0.0, time() - known.fetched_at)
+        self._lately.append(keys)
 
     def start(self) -> None:
         """Fetch the keys now, and keep them fresh from now on."""
@@ -152,9 +180,12 @@ class IssuerKeys:
         return task
 
     def _usable(self) -> KeySet | None:
-        """The last good set, if it is not too old: age counts from `refresh` on, or from a failure."""
-        stale_for = self._freshness.stale_for
-        good_for = stale_for if self._fault is not None else stale_for + self._freshness.refresh
+        """The last good set, if it is not too old: age counts from `refresh` on.
+
+        After a failure, and for what was known before the first fetch, it counts from the beginning.
+        """
+        doubtful = self._recalled or self._fault is not None
+        good_for = self._freshness.stale_for + (0 if doubtful else self._freshness.refresh)
         return self._keys if monotonic() - self._fetched_at < good_for else None
 
     async def _brought_by(self, task: asyncio.Task[None]) -> KeySet:
@@ -209,14 +240,16 @@ class IssuerKeys:
 
     def _take(self, fetched: FetchedKeys) -> float:
         """Use a good set from now on; the seconds until it is fetched again."""
-        keys, max_age = fetched
+        keys, max_age, document = fetched
         if self._fault is not None:
             log.info("the keys of %s are fetched again", self._source.shown)
         if keys not in self._lately:
             self._in_vain_until = -inf
             self._lately.append(keys)
             log.info("issuer %s has new keys", self._source.shown)
-        self._keys, self._fetched_at = keys, monotonic()
+        self._keys, self._fetched_at, self._recalled = keys, monotonic(), False
+        if document is not None:
+            self._tell(Published(document, time()))
         self._fault, self._failures, self._rests_until = None, 0, -inf
         refresh = self._freshness.refresh
         return refresh if max_age is None else min(max(max_age, LEAST_FRESH), refresh)

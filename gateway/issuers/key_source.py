@@ -2,7 +2,7 @@
 
 import asyncio
 import stat
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -28,10 +28,22 @@ class KeySource:
 
 
 class FetchedKeys(NamedTuple):
-    """A key set, and for how many seconds its server says it may be kept."""
+    """A key set, for how many seconds its server says it may be kept, and the document that was published.
+
+    There is no document of a file, which is read where it is needed, and may hold what is not for everybody.
+    """
 
     keys: KeySet
     max_age: float | None
+    document: bytes | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """A key set as an issuer published it, and when it was fetched, in seconds since the epoch."""
+
+    document: bytes = field(repr=False)
+    fetched_at: float
 
 
 async def fetch_keys(source: KeySource, fetcher: Fetcher) -> FetchedKeys:
@@ -41,7 +53,7 @@ async def fetch_keys(source: KeySource, fetcher: Fetcher) -> FetchedKeys:
         return FetchedKeys(await asyncio.to_thread(keys_in_file, place), None)
     url = await _discovered(source.issuer, fetcher) if place == DISCOVER else place
     fetched = await fetcher.document(url)
-    return FetchedKeys(_keys_in(fetched.body, shown(url)), fetched.max_age)
+    return FetchedKeys(_keys_in(fetched.body, shown(url)), fetched.max_age, fetched.body)
 
 
 def keys_in_file(file: Path) -> KeySet:

@@ -6,6 +6,7 @@ import json
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
+from time import time
 
 import pytest
 from issuing import KEYS, OAUTH, OPENID, Issuer, key_set, running_issuer
@@ -15,7 +16,7 @@ from waiting import until
 from gateway.domain.ports import KeysUnavailableError
 from gateway.issuers.fetching import Fetcher
 from gateway.issuers.issuer_keys import SPREAD, Freshness, IssuerKeys
-from gateway.issuers.key_source import DISCOVER, FetchedKeys, KeySource
+from gateway.issuers.key_source import DISCOVER, FetchedKeys, KeySource, Published
 from gateway.jose.key_set import KeySet
 
 OLD, NEW, NEWEST = (SigningKey.made("EdDSA") for _ in range(3))
@@ -35,10 +36,16 @@ def at(issuer: Issuer) -> KeySource:
 
 
 @asynccontextmanager
-async def kept(source: KeySource, freshness: Freshness, within: float = 5.0) -> AsyncIterator[IssuerKeys]:
+async def kept(
+    source: KeySource,
+    freshness: Freshness,
+    within: float = 5.0,
+    known: Published | None = None,
+    tell: Callable[[Published], None] = lambda _: None,
+) -> AsyncIterator[IssuerKeys]:
     """Keys that are kept fresh as long as the block lasts; no task outlives it."""
     async with Fetcher(within) as fetcher:
-        keys = IssuerKeys(source, fetcher, freshness)
+        keys = IssuerKeys(source, fetcher, freshness, known, tell)
         keys.start()
         try:
             yield keys
@@ -374,6 +381,95 @@ async def test_an_issuer_that_ends_and_comes_back_is_noticed_without_a_caller() 
         assert await keys.current() == of(NEW)
         await keys.close()
         await fetcher.close()
+
+
+# Keys that another worker fetched
+
+
+def published(*keys: SigningKey, ago: float = 0.0) -> Published:
+    return Published(key_set(*keys).encode(), time() - ago)
+
+
+@pytest.mark.parametrize("ago", [60, 61, 1e9])
+async def test_keys_that_were_known_before_and_are_too_old_prove_nothing(issuer: Issuer, ago: float) -> None:
+    """Their age counts on, also until the first fetch has failed."""
+    issuer.hold()
+    terms = Freshness(refresh=60, stale_for=60, refetch=60, patience=0.1)
+    async with kept(at(issuer), terms, known=published(OLD, ago=ago)) as keys:
+        assert "have not come within" in await unavailable(keys.current)
+        assert "have not come within" in await unavailable(lambda: keys.knowing(OLD.kid))
+        issuer.let_go()
+        await until(lambda: keys.trouble is not None)
+        assert "no token of this issuer can be proven" in await unavailable(keys.current)
+
+
+@pytest.mark.parametrize("document", [b"", b"\xff", b"{}", b'{"keys": []}', b'{"keys": [{"kty": "oct"}]}'])
+async def test_what_was_known_before_and_is_no_key_set_is_ignored(issuer: Issuer, document: bytes) -> None:
+    async with kept(at(issuer), CALM, known=Published(document, time())) as keys:
+        assert keys.now_known is None
+        assert "answered 404" in await unavailable(keys.current)
+    issuer.publish(NEW)
+    async with kept(at(issuer), CALM, known=Published(document, time())) as keys:
+        assert await keys.current() == of(NEW)
+
+
+@pytest.mark.parametrize("ago", [0, 59, -3600], ids=["just now", "a while ago", "by a clock that went back"])
+async def test_keys_that_were_known_before_serve_while_the_issuer_is_away(issuer: Issuer, ago: float) -> None:
+    async with kept(at(issuer), Freshness(60, 90, 60), known=published(OLD, ago=ago)) as keys:
+        assert await asyncio.wait_for(keys.current(), 1) == of(OLD)
+        assert "answered 404" in await unavailable(lambda: keys.knowing(NEW.kid))
+        assert await keys.knowing(OLD.kid) == of(OLD)
+        assert "the last good ones serve for" in (keys.trouble or "")
+
+
+async def test_keys_that_were_known_before_serve_until_they_are_stale_and_no_longer(issuer: Issuer) -> None:
+    issuer.hold()
+    terms = Freshness(refresh=60, stale_for=60, refetch=60, patience=0.1)
+    async with kept(at(issuer), terms, known=published(OLD, ago=58)) as keys:
+        assert await keys.current() == of(OLD)
+        await asyncio.sleep(2.05)
+        assert "have not come within" in await unavailable(keys.current)
+
+
+async def test_keys_are_fetched_at_once_though_some_were_known_before(issuer: Issuer) -> None:
+    issuer.publish(NEW)
+    issuer.hold()
+    async with kept(at(issuer), CALM, known=published(OLD)) as keys:
+        await until(lambda: issuer.asked() == 1)
+        assert await asyncio.wait_for(keys.current(), 1) == of(OLD)
+        late = asyncio.create_task(keys.knowing(NEW.kid))
+        await asyncio.sleep(0)
+        issuer.let_go()
+        assert await late == of(NEW)
+        assert await keys.current() == of(NEW)
+        assert issuer.asked() == 1
+
+
+async def test_what_is_fetched_is_told_as_it_was_published_and_when_and_what_cannot_be_used_is_not(
+    issuer: Issuer,
+) -> None:
+    told: list[Published] = []
+    began = time()
+    async with kept(at(issuer), LIVELY, known=published(OLD), tell=told.append) as keys:
+        await until(lambda: keys.trouble is not None)
+        issuer.page(KEYS, '{"keys": []}')
+        await until(lambda: "is empty" in (keys.trouble or ""))
+        assert told == []
+        issuer.publish(NEW)
+        await until(lambda: len(told) > 1)
+    assert {one.document for one in told} == {key_set(NEW).encode()}
+    assert began <= told[0].fetched_at <= told[1].fetched_at <= time()
+    assert NEW.public_jwk["x"] not in repr(told)
+
+
+async def test_what_a_file_holds_is_told_to_nobody(tmp_path: Path) -> None:
+    file = tmp_path / "keys.json"
+    file.write_text(key_set(OLD))
+    told: list[Published] = []
+    async with kept(KeySource("https://id.test", file), LIVELY, tell=told.append) as keys:
+        file.write_text(key_set(NEW))
+        await until(lambda: keys.now_known == of(NEW))
+    assert told == []
 
 
 # Pauses

@@ -224,16 +224,18 @@ async def test_a_document_without_usable_keys_is_a_failed_fetch(
         assert why in fault
 
 
-async def test_keys_from_a_url_come_with_the_time_they_may_be_kept(issuer: Issuer, fetcher: Fetcher) -> None:
+async def test_keys_from_a_url_come_as_published_and_with_the_time_they_may_be_kept(
+    issuer: Issuer, fetcher: Fetcher
+) -> None:
     issuer.publish(KEY, Cache_Control="max-age=120")
     source = KeySource("any issuer", issuer.url + KEYS)
-    assert await fetch_keys(source, fetcher) == (GOOD, 120)
+    assert await fetch_keys(source, fetcher) == (GOOD, 120, key_set(KEY).encode())
 
 
-async def test_keys_are_read_from_a_file(fetcher: Fetcher, tmp_path: Path) -> None:
+async def test_keys_are_read_from_a_file_and_its_text_stays_there(fetcher: Fetcher, tmp_path: Path) -> None:
     file = tmp_path / "keys.json"
     file.write_text(key_set(KEY))
-    assert await fetch_keys(KeySource("any issuer", file), fetcher) == (GOOD, None)
+    assert await fetch_keys(KeySource("any issuer", file), fetcher) == (GOOD, None, None)
 
 
 async def test_a_file_that_is_none_is_told_in_a_sentence(fetcher: Fetcher, tmp_path: Path) -> None:
