@@ -7,7 +7,7 @@ its parent.
 import asyncio
 import logging
 import socket
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 from gateway.messages import (
     LARGEST,
@@ -17,6 +17,8 @@ from gateway.messages import (
     Drain,
     Failed,
     Health,
+    KeyRecord,
+    KeysFetched,
     LinkError,
     Message,
     Metrics,
@@ -78,12 +80,14 @@ class WorkerLink:
     `drain_requested` is set when the parent asks, when the worker is told to end by a signal, and when the
     parent is gone. `files` are the texts of the configuration as the parent last checked them, and `again`
     says that a place fell vacant: better one who waits for the store than nobody.
+    `keys` are the key sets of issuers that other workers fetched last.
     """
 
     def __init__(self, link: Link, start: Start | None = None) -> None:
         self.number = start.number if start else 0
         self.files: Mapping[str, str] = start.files if start else {}
         self.again = start is not None and start.again
+        self.keys: Sequence[KeyRecord] = start.keys if start else ()
         self.drain_requested = asyncio.Event()
         self._link = link
         self._metrics: Callable[[], Snapshot] = empty
@@ -91,6 +95,8 @@ class WorkerLink:
         self._reload: Callable[[], Awaitable[None]] = _nothing_to_reload
         self._reopen_logs: Callable[[], None] = lambda: None
         self._reloading: asyncio.Task[None] | None = None
+        self._untold: dict[str, KeyRecord] = {}
+        self._telling: asyncio.Task[None] | None = None
 
     def on_metrics(self, snapshot: Callable[[], Snapshot]) -> None:
         """Answer the parent's question for metrics with this."""
@@ -119,6 +125,20 @@ class WorkerLink:
     async def last_counts(self) -> None:
         """Tell the parent what was counted, unasked: the worker is about to end."""
         await self._say(Metrics(self._metrics()))
+
+    def keys_fetched(self, keys: KeyRecord) -> None:
+        """Have the parent keep a key set for the workers that start next.
+
+        Nobody waits for a parent that is slow to hear: of each source, the last set alone is told then.
+        """
+        self._untold[keys["source"]] = keys
+        if self._telling is None or self._telling.done():
+            self._telling = asyncio.create_task(self._tell_keys())
+
+    async def _tell_keys(self) -> None:
+        while self._untold:
+            _, keys = self._untold.popitem()
+            await self._say(KeysFetched(keys))
 
     async def serve(self) -> None:
         """Answer the parent until it is gone or breaks the grammar; then ask for the drain."""

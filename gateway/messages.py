@@ -1,14 +1,14 @@
 """What the parent process and a worker tell each other: a closed set of words, as framed JSON.
 
     parent ─▶ worker   Start, AskMetrics, AskHealth, Reload, ReopenLogs, Drain
-    worker ─▶ parent   Ready, Failed, Metrics, Health, Reloaded, ReloadRefused
+    worker ─▶ parent   Ready, Failed, Metrics, Health, Reloaded, ReloadRefused, KeysFetched
 
 A frame is a length (4 bytes, big-endian) and a JSON array `[word, {fields}]`.
 """
 
 import struct
 from dataclasses import dataclass, field, fields
-from typing import Final
+from typing import Final, TypedDict
 
 import orjson
 
@@ -24,12 +24,24 @@ class LinkError(Exception):
     """The other side broke the grammar of the link."""
 
 
+class KeyRecord(TypedDict):
+    """The public keys of an issuer: the document as it was published, and the fetch's time since the epoch.
+
+    `source` tells of which issuer it is, by which way: it is compared, and holds nothing to be read.
+    """
+
+    source: str
+    document: str
+    fetched_at: float
+
+
 @dataclass(frozen=True, slots=True)
 class Start:
     """The first message: what to serve, and under which number (0, 1, …) the worker is known.
 
     `files` are the texts of the configuration by absolute path, as the parent checked them. `again` says that
-    a place fell vacant, so the worker begins even if the store is away.
+    a place fell vacant, so the worker begins even if the store is away. `keys` are what other workers fetched
+    last, for the case that the issuers are away.
     """
 
     config: str
@@ -37,6 +49,7 @@ class Start:
     log_format: str = "text"
     files: dict[str, str] = field(default_factory=dict, repr=False)
     again: bool = False
+    keys: list[KeyRecord] = field(default_factory=list, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,15 +117,22 @@ class ReloadRefused:
     why: str
 
 
+@dataclass(frozen=True, slots=True)
+class KeysFetched:
+    """Keep these keys for the workers that start next; told unasked."""
+
+    keys: KeyRecord = field(repr=False)
+
+
 ToWorker = Start | AskMetrics | AskHealth | Reload | ReopenLogs | Drain
-ToParent = Ready | Failed | Metrics | Health | Reloaded | ReloadRefused
+ToParent = Ready | Failed | Metrics | Health | Reloaded | ReloadRefused | KeysFetched
 Message = ToWorker | ToParent
 
 WORDS: Final[dict[str, type[Message]]] = {
     kind.__name__: kind
     for kind in (
         *(Start, AskMetrics, AskHealth, Reload, ReopenLogs, Drain),
-        *(Ready, Failed, Metrics, Health, Reloaded, ReloadRefused),
+        *(Ready, Failed, Metrics, Health, Reloaded, ReloadRefused, KeysFetched),
     )
 }
 """Every word of the link; any other is refused."""
@@ -124,6 +144,8 @@ SHAPES: Final[dict[object, type]] = {
     dict[str, str]: dict,
     Snapshot: dict,
     WorkerHealth: dict,
+    KeyRecord: dict,
+    list[KeyRecord]: list,
 }
 """What JSON makes of each type that a message may have."""
 

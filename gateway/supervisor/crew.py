@@ -13,6 +13,7 @@ from typing import Any, Final
 from gateway.messages import Drain, ReopenLogs, Start
 from gateway.observe.health import WorkerHealth
 from gateway.observe.snapshot import Snapshot, empty, lasting, merge
+from gateway.supervisor.last_keys import LastKeys
 from gateway.supervisor.worker_process import WorkerProcess
 
 READY_WITHIN: Final = 60.0
@@ -73,6 +74,7 @@ class Crew:
     def __init__(self, listeners: Sequence[socket], orders: Orders) -> None:
         self._slots = [Slot(number, listener) for number, listener in enumerate(listeners)]
         self._orders = orders
+        self._keys = LastKeys()
         self._alive: set[WorkerProcess] = set()
         self._tasks: set[asyncio.Task[None]] = set()
         self._ended: Snapshot = empty()
@@ -202,7 +204,7 @@ class Crew:
                 return ""
             try:
                 worker = await WorkerProcess.start(
-                    self._start(slot, again=again), slot.listener, self._orders.module
+                    self._start(slot, again=again), slot.listener, self._orders.module, self._keys.keep
                 )
             except OSError as fault:
                 slot.down = f"the process cannot be started: {fault.strerror or fault}"
@@ -219,7 +221,8 @@ class Crew:
 
     def _start(self, slot: Slot, *, again: bool) -> Start:
         orders = self._orders
-        return Start(str(orders.config), slot.number, orders.log_format, orders.files, again)
+        config, known = str(orders.config), self._keys.known
+        return Start(config, slot.number, orders.log_format, orders.files, again, known)
 
     async def _until_ready(self, worker: WorkerProcess) -> str:
         self._alive.add(worker)

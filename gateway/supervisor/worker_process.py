@@ -6,7 +6,7 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Final
 
@@ -16,6 +16,8 @@ from gateway.messages import (
     AskMetrics,
     Failed,
     Health,
+    KeyRecord,
+    KeysFetched,
     LinkError,
     Message,
     Metrics,
@@ -38,9 +40,16 @@ class WorkerProcess:
     """A worker that was started. `metrics` and `health` are what it last told, `told_at` when (monotonic).
 
     `silences` counts the rounds in a row in which it told nothing; `ended` is done when the process is gone.
+    `keep` is given the key sets that it fetched.
     """
 
-    def __init__(self, number: int, process: asyncio.subprocess.Process, link: Link) -> None:
+    def __init__(
+        self,
+        number: int,
+        process: asyncio.subprocess.Process,
+        link: Link,
+        keep: Callable[[KeyRecord], None],
+    ) -> None:
         self.number = number
         self.metrics: Snapshot = empty()
         self.health: WorkerHealth = worker_health()
@@ -49,13 +58,16 @@ class WorkerProcess:
         self.silences = 0
         self._process = process
         self._link = link
+        self._keep = keep
         self._failure = ""
         self._asked: list[tuple[tuple[type[Message], ...], asyncio.Future[Message | None]]] = []
         self._listening = asyncio.create_task(self._listen())
         self.ended = asyncio.create_task(self._end())
 
     @classmethod
-    async def start(cls, start: Start, listener: socket.socket, module: str) -> "WorkerProcess":
+    async def start(
+        cls, start: Start, listener: socket.socket, module: str, keep: Callable[[KeyRecord], None]
+    ) -> "WorkerProcess":
         """Start a process that runs a module (`gateway.worker`, or one that speaks like it)."""
         ours, theirs = socket.socketpair()
         with theirs, _signals_blocked():
@@ -65,7 +77,7 @@ class WorkerProcess:
                 stdin=asyncio.subprocess.DEVNULL,
                 pass_fds=(listener.fileno(), theirs.fileno()),
             )
-        worker = cls(start.number, process, await Link.over(ours))
+        worker = cls(start.number, process, await Link.over(ours), keep)
         await worker.tell(start)
         return worker
 
@@ -164,6 +176,8 @@ class WorkerProcess:
                 self.metrics = snapshot
             case Health(report=report):
                 self.health = report
+            case KeysFetched(keys=keys):
+                self._keep(keys)
             case Reloaded() | ReloadRefused():
                 pass
             case _:

@@ -1,17 +1,22 @@
-"""Whoever proves bearer tokens, as the settings say; keys that were fetched are kept over a reload."""
+"""Whoever proves bearer tokens, as the settings say; fetched keys outlast a reload, and a worker."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from functools import partial
+from hashlib import sha256
 from pathlib import Path
+
+import orjson
 
 from gateway.identity.claims import ClaimNames
 from gateway.identity.prover import FixedKeys, KeySupply, Prover, TrustedIntrospection, TrustedIssuer
 from gateway.issuers.fetching import Fetcher
 from gateway.issuers.introspection import Introspection, IntrospectionTerms
 from gateway.issuers.issuer_keys import Freshness, IssuerKeys
-from gateway.issuers.key_source import KeySource
+from gateway.issuers.key_source import KeySource, Published
 from gateway.jose.key_set import KeySet
 from gateway.jose.verify import TokenTerms
+from gateway.messages import KeyRecord
 from gateway.settings.bearer import BearerNames, BearerSettings, IssuerSettings, KeySetSettings
 
 
@@ -31,11 +36,27 @@ class Wanted:
     freshness: Freshness
     way: Way
 
+    @property
+    def origin(self) -> str:
+        """Whose keys these are and by which authorities: a digest, for a URL may hold a secret."""
+        told = [self.source.issuer, str(self.source.place), str(self.way.ca)]
+        return sha256(orjson.dumps(told)).hexdigest()
+
 
 class Issuers:
-    """The authorization servers that a worker talks to, for as long as they are configured alike."""
+    """The authorization servers that a worker talks to, for as long as they are configured alike.
 
-    def __init__(self) -> None:
+    `known` are the keys that other workers fetched: those of issuers that are configured are believed, for
+    `stale_for` and until they are fetched anew. `keep` is given what is fetched here.
+    """
+
+    def __init__(
+        self, known: Iterable[KeyRecord] = (), keep: Callable[[KeyRecord], None] = lambda _: None
+    ) -> None:
+        self._published = {
+            keys["source"]: Published(keys["document"].encode(), keys["fetched_at"]) for keys in known
+        }
+        self._keep = keep
         self._fetchers: dict[Way, Fetcher] = {}
         self._keys: dict[Wanted, IssuerKeys] = {}
         self._introspections: list[Introspection] = []
@@ -61,9 +82,22 @@ class Issuers:
         self._in_use |= {wanted, wanted.way}
         keys = self._keys.get(wanted)
         if keys is None:
-            keys = self._keys[wanted] = IssuerKeys(wanted.source, self._fetcher(wanted.way), freshness)
+            origin = wanted.origin
+            keys = self._keys[wanted] = IssuerKeys(
+                wanted.source,
+                self._fetcher(wanted.way),
+                freshness,
+                self._published.get(origin),
+                partial(self._fetched, origin),
+            )
             keys.start()
         return keys
+
+    def _fetched(self, origin: str, published: Published) -> None:
+        """Remember the document for other settings of its issuer, and for other workers."""
+        self._published[origin] = published
+        document = published.document.decode()
+        self._keep({"source": origin, "document": document, "fetched_at": published.fetched_at})
 
     def _introspection(self, settings: BearerSettings) -> TrustedIntrospection | None:
         asked = settings.introspection
@@ -76,7 +110,9 @@ class Issuers:
         )
         introspection = Introspection(terms, self._fetcher(way))
         self._introspections.append(introspection)
-        return TrustedIntrospection(introspection, _names(asked, asked.url), frozenset(asked.audience))
+        return TrustedIntrospection(
+            introspection, _names(asked, asked.url), frozenset(asked.audience), asked.leeway
+        )
 
     def _fetcher(self, way: Way) -> Fetcher:
         if way not in self._fetchers:
@@ -96,6 +132,8 @@ class Issuers:
             self._introspections = []
         for wanted in [wanted for wanted in self._keys if wanted not in self._in_use]:
             await self._keys.pop(wanted).close()
+        origins = {wanted.origin for wanted in self._keys}
+        self._published = {origin: self._published[origin] for origin in origins & self._published.keys()}
         for way in [way for way in self._fetchers if way not in self._in_use]:
             await self._fetchers.pop(way).close()
 

@@ -3,8 +3,9 @@
 import asyncio
 import os
 import socket
-from collections.abc import AsyncIterator, Coroutine, Mapping
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Mapping
 from contextlib import asynccontextmanager
+from functools import partial
 from operator import attrgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -25,6 +26,7 @@ from gateway.identity.keys import KeyProofs
 from gateway.identity.memory import Memory
 from gateway.identity.tokens import TokenProofs
 from gateway.link import WorkerLink
+from gateway.messages import KeyRecord
 from gateway.observe.health import WorkerHealth, worker_health
 from gateway.observe.logs import LogPlaces, Logs, open_logs
 from gateway.observe.metrics import Metrics, Sources
@@ -80,20 +82,31 @@ class Hearers:
         self._memory.missed()
 
 
+def open_issuers(
+    known: Iterable[KeyRecord] = (), keep: Callable[[KeyRecord], None] = lambda _: None
+) -> "Issuers":
+    """The authorization servers that tokens are proved by: see `Issuers`."""
+    from gateway.wiring.bearers import Issuers  # noqa: PLC0415 - 20 MiB, of no use without tokens
+
+    return Issuers(known, keep)
+
+
 class Worker:
     """One data-plane process: the plane in force, and what outlives a reload."""
 
     follower: Follower
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what a worker is made of, each thing once
         self,
         config: Path,
         configuration: Configuration,
         store: Store,
         logs: Logs,
         look_up: LookUp = system_look_up,
+        issuers: "Callable[[], Issuers]" = open_issuers,
     ) -> None:
         self._look_up = look_up
+        self._open_issuers = issuers
         self.last_use = LastUse(store)
         settings = configuration.settings
         self._memory = Memory(settings.cache.principals, settings.store.stale_for)
@@ -128,10 +141,8 @@ class Worker:
         )
 
     def _prover(self, bearer: BearerSettings) -> TokenProver:
-        from gateway.wiring.bearers import Issuers  # noqa: PLC0415 - 20 MiB, of no use without tokens
-
         if self._issuers is None:
-            self._issuers = Issuers()
+            self._issuers = self._open_issuers()
         return self._issuers.prover(bearer)
 
     async def listen(self, bound: socket.socket) -> None:
@@ -288,7 +299,8 @@ async def run_worker(config: Path, bound: socket.socket, link: WorkerLink) -> in
         open_store(url, create=False, look=look) as store,
         open_logs(places) as logs,
     ):
-        worker = Worker(config, configuration, store, logs)
+        issuers = partial(open_issuers, link.keys, link.keys_fetched)
+        worker = Worker(config, configuration, store, logs, issuers=issuers)
         async with (
             worker.following(url, patient=link.again),
             _running(worker.last_use.keep_writing(), worker.keep_certificates_fresh()),

@@ -20,6 +20,8 @@ from gateway.messages import (
     Drain,
     Failed,
     Health,
+    KeyRecord,
+    KeysFetched,
     LinkError,
     Message,
     Metrics,
@@ -35,9 +37,12 @@ from gateway.messages import (
 from gateway.observe.health import worker_health
 from gateway.observe.snapshot import empty
 
+KEYS: KeyRecord = {"source": "an issuer", "document": '{"keys": ["ü"]}\n', "fetched_at": 1_700_000_000.25}
+
 EVERY: list[Message] = [
     Start("config/gateway.yaml", 3, "json"),
     Start("config/gateway.yaml", 0, "text", {"/etc/gateway.yaml": "routes: [ü.yaml]\n"}, again=True),
+    Start("config/gateway.yaml", 1, keys=[KEYS, KEYS | {"source": "another"}]),
     Reload({"/etc/gateway.yaml": "routes: []\n"}),
     AskMetrics(),
     AskHealth(),
@@ -50,6 +55,7 @@ EVERY: list[Message] = [
     Health(worker_health({"store": "away"}, ["observing"])),
     Reloaded(),
     ReloadRefused("unknown key"),
+    KeysFetched(KEYS),
 ]
 
 
@@ -121,6 +127,7 @@ async def test_an_end_in_the_middle_of_a_frame_is_an_end(cut: int) -> None:
         b'["Failed", {"why": null}]',
         b'["Start", {"config": "x", "number": true, "log_format": "text"}]',
         b'["Metrics", {"snapshot": []}]',
+        b'["KeysFetched", {"keys": ["an issuer"]}]',
         b'["Unheard", {}]',
         b'[["Ready"], {}]',
         b"\xff\xfe",
@@ -191,6 +198,41 @@ async def test_a_worker_that_cannot_reload_yet_says_so() -> None:
     async with serving() as (parent, _):
         await parent.tell(Reload())
         assert await parent.hear() == ReloadRefused("the worker cannot reload yet")
+
+
+async def test_a_worker_tells_every_key_set_that_it_fetched() -> None:
+    async with serving() as (parent, worker):
+        for source in ("one", "another"):
+            worker.keys_fetched(KEYS | {"source": source})
+        heard = [await parent.hear() for _ in range(2)]
+        assert {message.keys["source"] for message in heard if isinstance(message, KeysFetched)} == {
+            "one",
+            "another",
+        }
+        worker.keys_fetched(KEYS)
+        assert await parent.hear() == KeysFetched(KEYS)
+
+
+async def test_a_parent_that_is_slow_to_hear_is_told_the_last_key_set_of_a_source_and_few_before() -> None:
+    document = "x" * 256 * 1024
+    async with serving() as (parent, worker):
+        for number in range(1000):
+            worker.keys_fetched({"source": "one", "document": document, "fetched_at": float(number)})
+            await asyncio.sleep(0)
+        worker.keys_fetched({"source": "another", "document": "", "fetched_at": 0.0})
+        told = []
+        while (message := await parent.hear()) != KeysFetched(
+            {"source": "another", "document": "", "fetched_at": 0.0}
+        ):
+            assert isinstance(message, KeysFetched)
+            told.append(message.keys["fetched_at"])
+        if told[-1] != 999.0:
+            last = await parent.hear()
+            assert isinstance(last, KeysFetched)
+            told.append(last.keys["fetched_at"])
+        assert told == sorted(told)
+        assert told[-1] == 999.0
+        assert len(told) < 20
 
 
 async def test_logs_are_reopened_when_asked() -> None:
