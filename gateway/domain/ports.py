@@ -57,6 +57,10 @@ class TokenProver(Protocol):
         """What the token says, or why it is refused. Raises KeysUnavailableError."""
         ...
 
+    def asked_of(self, token: bytes) -> str:
+        """The issuer or the endpoint that may have to be asked about a token; empty for none of ours."""
+        ...
+
 
 class ChangeListener(Protocol):
     """Who must know what changed in the store, and whether it can be known at all."""

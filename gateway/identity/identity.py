@@ -18,7 +18,7 @@ from gateway.domain.principal import Principal
 from gateway.domain.rights import ModuleIndex
 from gateway.domain.verdict import Reason, Refusal
 from gateway.identity.credential import Credential, CredentialKind
-from gateway.identity.memory import Denied, Found, Known, Memory
+from gateway.identity.memory import Denied, Found, Known, Line, Memory
 from gateway.identity.proof import Proof
 
 LOOK_UP_WITHIN: Final = 2.0
@@ -43,7 +43,8 @@ class Lifetimes:
     """How many principals are kept, and for how many seconds; `negative` is for unknown credentials.
 
     `stale` is for how long a principal whose time is up is still served while the store does not answer;
-    `look_ups` is how many may be under way. They outlast those who wait, and end when the driver does.
+    `look_ups` is how many may be under way in a line. They outlast those who wait, and end when the driver
+    does.
     """
 
     principals: int
@@ -62,6 +63,10 @@ class Proofs(Protocol):
 
     def patience(self, credential: Credential) -> float:
         """Seconds that others than the store may take over it."""
+        ...
+
+    def asked_of(self, credential: Credential) -> str:
+        """Who that is, by a name of few; empty for nobody."""
         ...
 
 
@@ -146,8 +151,7 @@ class Identity:
         digest = credential.digest
         asked = self._memory.asking.get(digest) or self._begin(credential)
         if asked is None:
-            who = self._without_the_store(digest)
-            return TOO_MANY if who is UNAVAILABLE and not self._memory.away else who
+            return self._without_room(credential)
         await asyncio.wait({asked}, timeout=self._patience(credential))
         if not asked.done() or asked.cancelled():
             return self._without_the_store(digest)
@@ -165,6 +169,19 @@ class Identity:
         failing = self._memory.away or (known is not None and known.stale_until < inf)
         return self._proofs[credential.kind].patience(credential) + (GLANCE if failing else LOOK_UP_WITHIN)
 
+    def _without_room(self, credential: Credential) -> Principal | Refusal:
+        """The answer when too many look-ups are under way: no token is good any longer for that."""
+        away = self._memory.away
+        if credential.kind is CredentialKind.BEARER and not away:
+            return TOO_MANY
+        who = self._without_the_store(credential.digest)
+        return TOO_MANY if who is UNAVAILABLE and not away else who
+
+    def _line(self, credential: Credential) -> Line:
+        """Where it waits: strangers crowd out nobody who is known, nor one issuer's tokens another's."""
+        asked_of = self._proofs[credential.kind].asked_of(credential)
+        return credential.kind, asked_of, self._memory.met(credential.digest)
+
     def _without_the_store(self, digest: bytes) -> Principal | Refusal:
         """The answer when a look-up failed, or took too long."""
         memory, now = self._memory, monotonic()
@@ -178,19 +195,21 @@ class Identity:
 
     def _begin(self, credential: Credential) -> asyncio.Future[Found] | None:
         """Begin a look-up. It goes on when nobody waits any longer: what it finds is worth keeping."""
-        memory = self._memory
-        if memory.under_way[credential.kind] >= self._lifetimes.look_ups:
+        memory, line = self._memory, self._line(credential)
+        if memory.under_way[line] >= self._lifetimes.look_ups:
             return None
-        memory.under_way[credential.kind] += 1
+        memory.under_way[line] += 1
         asked = asyncio.ensure_future(self._look_up(credential))
         if not self._retired:
             memory.asking[credential.digest] = asked
-        asked.add_done_callback(lambda ended: self._answered(credential, ended))
+        asked.add_done_callback(lambda ended: self._answered(credential, line, ended))
         return asked
 
-    def _answered(self, credential: Credential, ended: asyncio.Future[Found]) -> None:
+    def _answered(self, credential: Credential, line: Line, ended: asyncio.Future[Found]) -> None:
         memory = self._memory
-        memory.under_way[credential.kind] -= 1
+        memory.under_way[line] -= 1
+        if not memory.under_way[line]:
+            del memory.under_way[line]
         if memory.asking.get(credential.digest) is ended:
             del memory.asking[credential.digest]
         if not ended.cancelled():

@@ -34,3 +34,7 @@ class KeyProofs:
     def patience(self, _credential: Credential) -> float:
         """See Proofs: nobody but the store is asked."""
         return 0.0
+
+    def asked_of(self, _credential: Credential) -> str:
+        """See Proofs."""
+        return ""

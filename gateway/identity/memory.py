@@ -28,6 +28,9 @@ MOST_UNKNOWN: Final = 10_000
 MOST_CHANGED: Final = 10_000
 """How many changed subjects are told apart before everything is forgotten instead."""
 
+Line = tuple[CredentialKind, str, bool]
+"""Look-ups that wait for the same: the kind of credential, who is asked, and whether it was good lately."""
+
 LEAST_BELIEVED: Final = 1.0
 """Seconds that facts are believed at the least: a feed read four times a second is not away in between."""
 
@@ -78,7 +81,7 @@ class Memory:
 
     `away` says that the change feed could not be read when last tried, `believed` that it was read recently
     enough; `generation` counts what was forgotten. A look-up that may be shared is kept in `asking` by its
-    digest; `under_way` counts all that have not ended, by the kind of credential.
+    digest; `under_way` counts all that have not ended, by the line they stand in.
     """
 
     def __init__(self, principals: int, stale_for: float = inf) -> None:
@@ -86,7 +89,7 @@ class Memory:
         self.away = False
         self.believed = True
         self.asking: dict[bytes, asyncio.Future[Found]] = {}
-        self.under_way = Counter[CredentialKind]()
+        self.under_way = Counter[Line]()
         self._known: LRUCache[bytes, Known] = LRUCache(principals)
         self._denied: TLRUCache[bytes, Denied] = TLRUCache(MOST_UNKNOWN, _until, monotonic)
         self._changed: dict[Subject, int] = {}
@@ -110,6 +113,10 @@ class Memory:
         if any(changed.get(subject, -1) > known.generation for subject in known.rests_on):
             return None
         return known
+
+    def met(self, digest: bytes) -> bool:
+        """Whether the credential with this digest was good lately, even if that may have changed since."""
+        return digest in self._known
 
     def denied(self, digest: bytes) -> Denied | None:
         """The refusal for this digest, while it holds."""

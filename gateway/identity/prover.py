@@ -15,11 +15,14 @@ from gateway.identity.answers import facts_in_answer
 from gateway.identity.claims import ClaimNames, facts_in
 from gateway.jose.flaw import Check, Flaw
 from gateway.jose.key_set import KeySet
-from gateway.jose.token import UnverifiedToken, looks_like_jwt, read
+from gateway.jose.token import UnverifiedToken, claimed_issuer, looks_like_jwt, read
 from gateway.jose.verify import Claims, TokenTerms, verify
 
 NOT_BELIEVED: Final = Flaw(Check.ISSUER, "The token's issuer is not one that is believed here.")
 NO_JWT: Final = Flaw(Check.SHAPE, "The token is not a JWT, and no other tokens are accepted here.")
+ENDPOINT: Final = "introspection"
+"""What the endpoint is called among those who are asked."""
+
 INACTIVE: Final = Flaw(Check.ACTIVE, "The authorization server says that the token is not active.")
 
 
@@ -94,6 +97,13 @@ class Prover:
         """See TokenProver."""
         found = await self.examine(token)
         return refusal_for(found) if isinstance(found, Flaw) else found
+
+    def asked_of(self, token: bytes) -> str:
+        """See TokenProver. Anybody may claim an issuer, and so wait with those who have its tokens."""
+        if self._issuers and looks_like_jwt(token):
+            claimed = claimed_issuer(token)
+            return claimed if claimed in self._issuers else ""
+        return "" if self._introspection is None else ENDPOINT
 
     async def examine(self, token: bytes) -> TokenFacts | Flaw:
         """What the token says, or the check it fails. Raises KeysUnavailableError."""

@@ -73,6 +73,10 @@ class TokenProofs:
         """See Proofs: an issuer is asked at most once while a token is good."""
         return 0.0 if credential.digest in self._verified else self._within
 
+    def asked_of(self, credential: Credential) -> str:
+        """See Proofs."""
+        return self._prover.asked_of(credential.secret)
+
     async def _looked_at(self, credential: Credential) -> Verified | Refusal:
         """The token as it was verified before, or is now."""
         try:

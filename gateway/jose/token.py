@@ -56,6 +56,18 @@ def read(token: bytes) -> UnverifiedToken | Flaw:
     return UnverifiedToken(jws, MappingProxyType(claims))
 
 
+def claimed_issuer(token: bytes) -> str:
+    """Who a token says made it, told at a glance and worth no more than that; empty if it does not say."""
+    parts = token.split(b".")
+    payload = octets(parts[1]) if len(parts) > 1 else None
+    try:
+        claims = orjson.loads(payload or b"")
+    except orjson.JSONDecodeError:
+        return ""
+    issuer = claims.get("iss") if isinstance(claims, dict) else None
+    return issuer if isinstance(issuer, str) else ""
+
+
 def looks_like_jwt(token: bytes) -> bool:
     """Whether a credential is meant to be a JWT, however badly it is made; others are opaque to us.
 
