@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from math import inf
 from typing import Final
 
+from gateway.domain.principal import PrincipalKind
 from gateway.domain.token import TokenFacts
 from gateway.identity.claims import ClaimNames, facts_in
 from gateway.jose.flaw import Check, Flaw
@@ -11,6 +12,10 @@ from gateway.jose.flaw import Check, Flaw
 ENDED: Final = Flaw(Check.EXPIRED, "The token has expired.")
 EARLY: Final = Flaw(Check.NOT_BEFORE, "The token is not valid yet.")
 NO_BEARER: Final = Flaw(Check.TYPE, "The token is not a bearer token.")
+NO_CLIENTS: Final = Flaw(
+    Check.CLAIMS,
+    "The token has a `username` and no subject: it is a user's, and none of its claims names one.",
+)
 OTHER_AUDIENCE: Final = Flaw(Check.AUDIENCE, "The token is for another audience.")
 
 ACCESS: Final = ("access_token", "access")
@@ -46,7 +51,16 @@ def facts_in_answer(
         return NO_BEARER
     if audiences and audiences.isdisjoint(_audiences(answer)):
         return OTHER_AUDIENCE
-    return facts_in(answer, names, float(ends) if isinstance(ends, int) else inf)
+    facts = facts_in(answer, names, float(ends) if isinstance(ends, int) else inf)
+    return NO_CLIENTS if isinstance(facts, TokenFacts) and _is_a_users(answer, facts, names) else facts
+
+
+def _is_a_users(answer: Mapping[str, object], facts: TokenFacts, names: ClaimNames) -> bool:
+    """Whether a user authorized a client's token; the `sub` that would say so is optional (RFC 7662 §2.2)."""
+    username = answer.get("username")
+    if facts.kind is not PrincipalKind.CLIENT or answer.get("sub") is not None or username is None:
+        return False
+    return f"{names.prefix}{username}" != facts.name
 
 
 def _is_bearer(token_type: object) -> bool:

@@ -105,6 +105,29 @@ def test_a_users_token_never_speaks_for_the_client_that_it_was_issued_to(
     assert (f"{found.kind}:{found.name}" if isinstance(found, TokenFacts) else None) == bearer
 
 
+@pytest.mark.parametrize(
+    ("said", "client"),
+    [
+        ({"username": "ada"}, None),
+        ({"username": ""}, None),
+        ({"username": ["ada"]}, None),
+        ({"username": "ops/sync"}, None),
+        ({"username": "sync"}, "ops/sync"),
+        ({"username": None}, "ops/sync"),
+        ({"username": "service-account-sync", "sub": "sync"}, "ops/sync"),
+    ],
+    ids=repr,
+)
+def test_nor_does_it_where_a_user_is_told_but_not_by_the_claim_that_names_users(
+    said: dict[str, Any], client: str | None
+) -> None:
+    found = judged(
+        names=ClaimNames(NAMES.issuer, prefix="ops/"), **{"sub": None, "client_id": "sync", **said}
+    )
+    assert (found.name if isinstance(found, TokenFacts) else None) == client
+    assert getattr(found, "check", None) is (None if client else Check.CLAIMS)
+
+
 @given(some.dictionaries(
     some.sampled_from(["exp", "nbf", "aud", "token_type", "sub", "client_id", "roles", "scope", "username"]),
     some.none() | some.booleans() | some.integers() | some.floats() | some.text(max_size=5)
