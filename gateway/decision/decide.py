@@ -25,6 +25,8 @@ WATCHED: Final = frozenset(
 """What an observing feed lets through and records: the want of a credential, a route or a scope. Framing,
 path and limit refusals stay, and so does a feed that was switched off."""
 
+NONE_NAMED: Final = "Your token names no API Scope, so it may do nothing; ask for one when you get it."
+
 _WORDS: Final = tuple(action.word for action in Action)
 _MOST_NAMED: Final = 8
 
@@ -100,9 +102,12 @@ def _trial_refusal(principal: Principal, target: Target, action: Action) -> Reas
 
 def _refused(principal: Principal, action: Action, module: str) -> Refusal:
     """Say why; where each of two sides must permit, the first that does not gives the reason."""
-    refusing = next((side for side in principal.sides if not _permits(side, action, module)), ())
-    whose = "your token's" if refusing is principal.token_scopes else "your"
-    return _refused_by(refusing, whose, action, module)
+    named = principal.token_scopes
+    if named is None or not _permits(principal.scopes, action, module):
+        return _refused_by(principal.scopes, "your", action, module)
+    if not named:
+        return Refusal(Reason.SCOPE_NONE, NONE_NAMED, module, action.word)
+    return _refused_by(named, "your token's", action, module)
 
 
 def _permits(scopes: tuple[Scope, ...], action: Action, module: str) -> bool:

@@ -93,6 +93,35 @@ def test_a_denial_names_the_scope_that_denies_and_the_pair() -> None:
     assert "'no-users' denies read on users" in refusal.detail
 
 
+READ_NOTHING = allow("idle")
+NO_USERS = deny("no-users", read=only("users"))
+EVERYTHING = deny("all")
+
+
+@pytest.mark.parametrize(
+    ("given", "named", "reason", "told"),
+    [
+        ((), (), Reason.SCOPE_NONE, ""),
+        ((), (EVERYTHING,), Reason.SCOPE_NONE, ""),
+        ((EVERYTHING,), (), Reason.SCOPE_NONE, "Your token names no API Scope, so"),
+        ((READ_NOTHING,), (), Reason.SCOPE_DENIED, "None of your API Scopes ('idle')"),
+        ((READ_NOTHING,), (NO_USERS,), Reason.SCOPE_DENIED, "None of your API Scopes ('idle')"),
+        ((EVERYTHING,), (READ_NOTHING,), Reason.SCOPE_DENIED, "None of your token's API Scopes ('idle')"),
+        ((EVERYTHING,), (NO_USERS,), Reason.SCOPE_DENIED, "Your token's API Scope 'no-users' denies"),
+    ],
+)
+def test_where_two_sides_must_permit_the_first_that_does_not_is_told(
+    given: tuple[Scope, ...], named: tuple[Scope, ...], reason: Reason, told: str
+) -> None:
+    rights = Rights.of(given, INDEX).within(Rights.of(named, INDEX))
+    bearer = Principal(PrincipalKind.USER, "user:ada", "ada", given, rights, token_scopes=named)
+    refusal = decide(bearer, asks("read", "users"))
+    assert isinstance(refusal, Refusal)
+    assert (refusal.reason, refusal.module, refusal.action) == (reason, "users", "read")
+    assert refusal.detail.startswith(told)
+    assert bool(told) == bool(refusal.detail)
+
+
 def test_where_no_scope_allows_the_scopes_are_named_but_not_hundreds_of_them() -> None:
     refusal = decide(having(*(allow(f"s{n}") for n in range(300))), asks("read", "users"))
     assert isinstance(refusal, Refusal)
