@@ -103,9 +103,14 @@ def _api_key(key: bytes) -> Credential:
 
 
 def _token(token: bytes) -> Credential:
-    flawed = len(token) > LONGEST_TOKEN or TOKEN68.fullmatch(token) is None
+    flawed = not can_be_a_token(token)
     known_by = digest(token) + OF_TOKEN
     return Credential(CredentialKind.BEARER, known_by, flawed=flawed, secret=b"" if flawed else token)
+
+
+def can_be_a_token(token: bytes) -> bool:
+    """Whether a token may be good at all: nobody is asked about one that cannot."""
+    return len(token) <= LONGEST_TOKEN and TOKEN68.fullmatch(token) is not None
 
 
 def _bearer_token(value: bytes) -> bytes | None:

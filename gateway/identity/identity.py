@@ -35,6 +35,10 @@ NO_KEYS: Final = Refusal(Reason.KEYS_UNAVAILABLE)
 TOO_MANY: Final = Refusal(
     Reason.OVERLOADED, "Too many unknown credentials are being looked up; try again shortly."
 )
+NO_TOKEN: Final = Refusal(
+    Reason.CREDENTIAL_INVALID,
+    "A bearer token has 8 KiB at most, of letters, digits and -._~+/, and = at its end (RFC 6750 §2.1).",
+)
 NO_BEARER: Final = Refusal(Reason.CREDENTIAL_INVALID, "Bearer tokens are not accepted here; send an API key.")
 
 
@@ -103,7 +107,7 @@ class Identity:
         if credential.kind not in self._proofs:
             return NO_BEARER
         if credential.flawed:
-            return INVALID
+            return INVALID if credential.kind is CredentialKind.API_KEY else NO_TOKEN
         known = memory.known(credential.digest)
         if known is None:
             denied = memory.denied(credential.digest)

@@ -13,6 +13,7 @@ from gateway.domain.token import TokenFacts
 from gateway.domain.verdict import Reason, Refusal
 from gateway.identity.answers import facts_in_answer
 from gateway.identity.claims import ClaimNames, facts_in
+from gateway.identity.credential import can_be_a_token
 from gateway.jose.flaw import Check, Flaw
 from gateway.jose.key_set import KeySet
 from gateway.jose.token import UnverifiedToken, claimed_issuer, looks_like_jwt, read
@@ -109,7 +110,7 @@ class Prover:
         """What the token says, or the check it fails. Raises KeysUnavailableError."""
         if self._issuers and looks_like_jwt(token):
             return await self._verified(token)
-        if self._introspection is not None:
+        if self._introspection is not None and can_be_a_token(token):
             return await self._introspected(token, self._introspection)
         shape = read(token)
         return shape if isinstance(shape, Flaw) else NO_JWT

@@ -126,7 +126,9 @@ async def test_a_token_of_any_size_that_a_header_has_room_for_is_refused_as_such
         f"{head}.{'A' * size}.{signature}",
         "." * size,
     ):
-        assert said(await ask(plane.port, "GET", COURSES, bearing(token))) == INVALID
+        answer = await ask(plane.port, "GET", COURSES, bearing(token))
+        assert said(answer) == INVALID
+        assert (" 8 KiB " in answer.problem["detail"]) == (len(token) > 8192)
     assert said(await ask(plane.port, "GET", COURSES, bearing(good))) == SERVED
     assert len(feed.requests) == 1
 

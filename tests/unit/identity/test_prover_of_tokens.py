@@ -132,6 +132,20 @@ async def test_without_issuers_every_token_is_asked_about(token: str) -> None:
     assert endpoint.asked == [token.encode()]
 
 
+NO_TOKENS: Final = ["", "a" * 8193, "two words", "a,b", "=", "a=b", "tok\u00e9n", "a\r\nb"]
+
+
+@pytest.mark.parametrize("issuers", [(), (trusted(supply(KEY)),)], ids=["alone", "beside issuers"])
+@each(NO_TOKENS)
+async def test_nobody_is_asked_about_what_no_bearer_could_send(
+    issuers: tuple[TrustedIssuer, ...], token: str
+) -> None:
+    """RFC 6750 §2.1; the data plane does not get this far with them, and `explain --token -` does."""
+    endpoint = Endpoint({"active": True, "sub": "ada"})
+    assert await check_of(prover_of(*issuers, endpoint=endpoint), token) in {Check.SIZE, Check.SHAPE}
+    assert endpoint.asked == []
+
+
 @each(NO_JWTS)
 async def test_without_an_endpoint_what_is_no_jwt_is_refused(token: str) -> None:
     keys = supply(KEY)
