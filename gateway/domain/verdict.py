@@ -222,7 +222,7 @@ ANSWER_TO: Final[Mapping[Reason, Answer]] = MappingProxyType(
         Reason.KEYS_UNAVAILABLE: Answer(
             503,
             "Tokens cannot be checked",
-            "The issuer's key set cannot be had, so the token cannot be checked; try again shortly.",
+            "The token's issuer cannot be asked, so the token cannot be checked; try again shortly.",
             "proxy_internal_error",
             retry_after=5,
         ),
