@@ -5,12 +5,15 @@ that a command's output can always be piped. Nothing printed may move the reader
 characters in data are shown escaped.
 """
 
+import json
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import fields, is_dataclass
+from datetime import datetime
+from enum import Enum
 from typing import TYPE_CHECKING, Any, Final, NoReturn, TypeVar
 
 import click
-import orjson
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
@@ -47,7 +50,8 @@ def widens_option(command: Command) -> Command:
 
 def show_json(data: object) -> None:
     """Print a value as JSON, indented, one document. Enums, dates and dataclasses are understood."""
-    click.echo(orjson.dumps(data, option=orjson.OPT_INDENT_2 | orjson.OPT_NON_STR_KEYS).decode())
+    told = json.dumps(data, indent=2, ensure_ascii=False, allow_nan=False, default=_plain)
+    click.echo("".join(c if c.isprintable() or c == "\n" else _escaped(c) for c in told))
 
 
 def show_table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, empty: str = "nothing") -> None:
@@ -133,6 +137,26 @@ def printable(text: str) -> str:
     if text.isprintable():
         return text
     return "".join(c if c.isprintable() or c == "\n" else c.encode("unicode_escape").decode() for c in text)
+
+
+def _plain(value: object) -> object:
+    """What JSON has for a value that it does not know. Raises TypeError for what nobody should print."""
+    if is_dataclass(value) and not isinstance(value, type):
+        return {field.name: getattr(value, field.name) for field in fields(value)}
+    if isinstance(value, Enum):
+        return value.value
+    if isinstance(value, datetime):
+        return value.isoformat()
+    raise TypeError(f"a {type(value).__name__} is nothing that programs are told")
+
+
+def _escaped(character: str) -> str:
+    """A character as JSON may write it anywhere in a string, in ASCII (RFC 8259 §7).
+
+    What stands for a byte of the command line that is no text is among them.
+    """
+    units = character.encode("utf-16-be", "surrogatepass").hex()
+    return "".join(f"\\u{units[at : at + 4]}" for at in range(0, len(units), 4))
 
 
 def asked_for_json() -> bool:

@@ -58,6 +58,15 @@ def test_json_is_one_document_on_standard_output() -> None:
     assert json.loads(result.stdout) == {"scopes": ["a"], "locked": False}
 
 
+@pytest.mark.parametrize(
+    "text", ["\x9b2J", "a\x7f", "\u202eabc", "\u2028", "\U000e0041", "é ünï 学生 🎓", "\udcff", "\\\n\x1b[2J"]
+)
+def test_json_steers_no_terminal_and_says_the_same(text: str) -> None:
+    result = run(lambda: output.show_json({text: [text]}))
+    assert result.stdout.replace("\n", "").isprintable()
+    assert json.loads(result.stdout) == {text: [text]}
+
+
 def test_a_failure_says_what_and_what_to_do_and_leaves_standard_output_alone() -> None:
     result = run(lambda: output.fail("no such key", "list them with: gateway keys list"))
     assert result.exit_code == output.REFUSED
