@@ -169,9 +169,12 @@ class IssuerKeys:
         if self._under_way is not None:
             # it may have begun before the key was published: what it brings need not be the last word
             keys = await self._brought_by(self._under_way)
-        if keys.knows(kid) or (self._fault is None and monotonic() < self._in_vain_until):
+        if keys.knows(kid):
             return keys
-        return await self._brought_by(self._under_way or self._begin_for_unknown())
+        newer = self._under_way  # of those who waited for the same fetch, the first has begun another
+        if newer is None and self._fault is None and monotonic() < self._in_vain_until:
+            return keys
+        return await self._brought_by(newer or self._begin_for_unknown())
 
     def _begin_for_unknown(self) -> asyncio.Task[None]:
         """Begin a fetch that uses up the allowance, unless it brings news. Raises KeysUnavailableError."""
