@@ -195,7 +195,7 @@ logs: {access: "-", denied: /tmp/denied.log}
         ),
         (
             SMALLEST
-            + "authentication: {bearer: {issuers: [{issuer: a, audience: b, algorithms: [RS256], rolls: r}]}}",
+            + "authentication: {bearer: {issuers: [{issuer: a, audience: b, algorithms: ES256, rolls: r}]}}",
             "5: authentication.bearer.issuers[0].rolls: unknown key; did you mean roles?",
         ),
         (with_feed("enabled: maybe"), "5: feeds.training.enabled: 'maybe' must be true or false"),
