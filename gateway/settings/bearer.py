@@ -1,7 +1,7 @@
 """Bearer tokens: whose are believed, what is read from them, and how issuers are asked."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Sequence
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Final, Self
@@ -37,6 +37,7 @@ _PLAIN_PATH: Final = re.compile(r"(?:/(?!\.{1,2}(?:/|\Z))[A-Za-z0-9._~!$&'()*+,=
 """Segments that no reader decodes, merges or resolves to others."""
 
 _PREFIX: Final = re.compile(r"[!-~]{0,64}")
+_LONGER: Final = "share a longer one with the issuer, made at random"
 _PLACE_HINT: Final = "write discover, an https URL, or the path of a file"
 
 
@@ -140,7 +141,7 @@ def _pause(seconds: float) -> float:
 
 def _secret(value: SecretStr) -> SecretStr:
     if len(value.get_secret_value().encode()) < LEAST_SECRET:
-        raise unfit(f"is too short for a secret: it has fewer than {LEAST_SECRET} bytes")
+        raise unfit(f"is too short for a secret: it has fewer than {LEAST_SECRET} bytes", _LONGER)
     return value
 
 
@@ -184,8 +185,12 @@ class IssuerSettings(BearerNames):
         if self.secret is None:
             if symmetric:
                 raise unfit(f"allows {symmetric[0]} and has no secret", "give a secret, or take it out")
-            if self.place == DISCOVER:
-                _url(self.issuer)
+            why = refuse_url(self.issuer) if self.place == DISCOVER else None
+            if why is not None:
+                raise unfit(
+                    f"has an issuer that cannot be asked for its keys, for it {why}",
+                    "give its https URL, or say in jwks where the keys are",
+                )
             return self
         if self.jwks is not None or len(symmetric) < len(self.algorithms):
             raise unfit(
@@ -193,7 +198,10 @@ class IssuerSettings(BearerNames):
             )
         least = max(SYMMETRIC[algorithm] for algorithm in symmetric)
         if len(self.secret.get_secret_value().encode()) < least:
-            raise unfit(f"has a secret that is too short: the algorithms need {least} bytes (RFC 7518 §3.2)")
+            raise unfit(
+                f"has a secret that is too short: the algorithms need {least} bytes (RFC 7518 §3.2)",
+                _LONGER,
+            )
         return self
 
     @property
@@ -244,9 +252,13 @@ class BearerSettings(Section):
     @model_validator(mode="after")
     def _each_once(self) -> Self:
         """Which rules hold for a token is told by its issuer's name alone."""
-        twice = _first_repeated(issuer.issuer for issuer in self.issuers)
+        twice = _first_repeated([issuer.issuer for issuer in self.issuers])
         if twice is not None:
-            raise unfit("has the same issuer twice in issuers", "keep one; it may have several audiences")
+            first, second = twice
+            raise unfit(
+                f"has the same issuer twice, in issuers[{first}] and issuers[{second}]",
+                "keep one; it may have several audiences",
+            )
         if self.resource is not None and not self.served:
             raise unfit("describes a resource for tokens and serves none", "name an issuer or introspection")
         return self
@@ -257,10 +269,6 @@ class BearerSettings(Section):
         return bool(self.issuers) or self.introspection is not None
 
 
-def _first_repeated(names: Iterable[str]) -> str | None:
-    seen: set[str] = set()
-    for name in names:
-        if name in seen:
-            return name
-        seen.add(name)
-    return None
+def _first_repeated(names: Sequence[str]) -> tuple[int, int] | None:
+    """Where a name stands first, and where again."""
+    return next(((names.index(name), at) for at, name in enumerate(names) if name in names[:at]), None)

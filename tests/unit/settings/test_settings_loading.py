@@ -187,7 +187,7 @@ logs: {access: "-", denied: /tmp/denied.log}
         (SMALLEST + "authentication: {bearer: {without_scope: allow}}", "must be 'deny' or 'full-access'"),
         (
             SMALLEST + "authentication: {bearer: {issuers: [{issuer: a, audience: b, algorithms: [RS256]}]}}",
-            "5: authentication.bearer.issuers[0]: is no URL",
+            "5: authentication.bearer.issuers[0]: has an issuer that cannot be asked for its keys, for",
         ),
         (
             SMALLEST + "authentication: {bearer: {introspection: {url: u, client_id: i, client_secret: s}}}",
