@@ -1,6 +1,7 @@
 """A bearer token on standard input: what it says, or which check it fails; it is never shown."""
 
 import asyncio
+import logging
 import sys
 from math import isfinite
 from typing import TYPE_CHECKING, Any, Final, NoReturn
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
 CHECK_IT: Final = "`gateway check` tells where that stands"
 
 NO_REQUEST: Final = "Say which request: METHOD and PATH."
+
+UNSAID: Final = logging.NullHandler()
+"""Where a gateway's log goes: what it would say of an issuer, the command says itself."""
 
 MOST_READ: Final = 2 * 1024 * 1024
 """Bytes of standard input that are looked at; what is longer is no token, either."""
@@ -48,6 +52,7 @@ def _examined(settings: "BearerSettings", token: bytes) -> "TokenFacts | Flaw":
         finally:
             await issuers.close()
 
+    logging.getLogger("gateway").addHandler(UNSAID)
     try:
         return asyncio.run(examined())
     except KeysUnavailableError as error:

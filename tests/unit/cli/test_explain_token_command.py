@@ -1,6 +1,8 @@
 """`gateway explain --token -`: a token on standard input is held to every check, and never shown."""
 
 import json
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from time import time
@@ -134,6 +136,14 @@ def test_an_issuer_that_cannot_be_asked_is_an_outage_and_not_a_bad_token(
     assert result.exit_code == 1
     assert "cannot be fetched" in result.output
     assert "keys_unavailable" in result.output
+
+
+def test_what_is_wrong_with_an_issuer_is_told_once(config: Path, key: SigningKey) -> None:
+    config.write_text(config.read_text().replace("jwks: jwks.json", 'jwks: "http://127.0.0.1:1/keys"'))
+    command = [sys.executable, "-m", "gateway", "-c", str(config), "explain", "--token", "-"]
+    done = subprocess.run(command, input=key.token(), capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert [line.partition(":")[0] for line in done.stderr.splitlines()] == ["error", "hint"]
 
 
 @pytest.mark.parametrize(
