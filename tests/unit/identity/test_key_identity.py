@@ -210,6 +210,22 @@ async def test_who_is_known_stays_known_during_an_outage() -> None:
     assert isinstance(identity.of(presenting("alpha"), monotonic()), Principal)
 
 
+async def test_who_cannot_be_found_again_is_served_for_the_stated_time_and_no_longer() -> None:
+    """However often it is asked in vain, and though the change feed may be read all the while."""
+    shelf = KeyShelf(alpha=record(17, WEBSITE))
+    identity = identity_of(shelf, INDEX, Lifetimes(principals=10, ttl=0.0, negative=5.0, stale=0.2))
+    await identity.learn(presenting("alpha"))
+    shelf.outage = StoreUnavailableError("gone")
+    began = monotonic()
+    async with asyncio.timeout(5):
+        while isinstance(answer := await identity.learn(presenting("alpha")), Principal):
+            await asyncio.sleep(0.01)
+    assert reason_of(answer) is Reason.STORE_UNAVAILABLE
+    assert monotonic() - began >= 0.2
+    shelf.outage = None
+    assert isinstance(await identity.learn(presenting("alpha")), Principal)
+
+
 async def test_what_breaks_in_the_store_is_not_hidden_and_not_remembered() -> None:
     shelf = KeyShelf(alpha=record(17, WEBSITE))
     shelf.outage = RuntimeError("a bug")
