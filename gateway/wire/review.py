@@ -33,6 +33,9 @@ SLICE: Final = 0.001
 AT_ONCE: Final = 16
 """How many credentials are looked up at a time."""
 
+PROMPT: Final = 0.05
+"""Seconds for which a look-up keeps others waiting; what takes longer, as an issuer may, goes on beside."""
+
 PATIENCE: Final = 10.0
 """Seconds for which an exchange that cannot be decided goes on."""
 
@@ -51,6 +54,10 @@ class Review:
         """When a credential's time is up, or an undecided exchange is asked about again."""
         self._undecided: dict[Turn, float] = {}
         """What could not be decided, and since when (monotonic seconds)."""
+        self._asking: dict[Turn, asyncio.Task[None]] = {}
+        """Look-ups under way."""
+        self._outdated: set[Turn] = set()
+        """Those that began before the news, and may be answered as if there were none."""
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
@@ -61,6 +68,8 @@ class Review:
         """Judge nothing more."""
         if self._task is not None:
             self._task.cancel()
+        for asking in self._asking.values():
+            asking.cancel()
 
     def ask(self) -> None:
         """Something has changed: judge everything again. Asking twice before it is done costs nothing."""
@@ -92,16 +101,18 @@ class Review:
     async def _round(self, *, everything: bool) -> None:
         """Judge everything again, or what is due."""
         self._undecided = {turn: since for turn, since in self._undecided.items() if not turn.over}
+        if everything:
+            self._outdated.update(self._asking)
         kept_since, unknown = monotonic(), list[Turn]()
         for connection in tuple(self._listener.connections):
             turn, now = connection.turn, monotonic()
             if turn is not None and turn.lasting is not None:
                 if everything or self._due_at(turn) <= now:
                     verdict = self._listener.pipeline.judge_again(turn, now)
-                    if verdict is None:
-                        unknown.append(turn)
-                    else:
+                    if verdict is not None:
                         self._conclude(turn, verdict)
+                    elif turn not in self._asking:
+                        unknown.append(turn)
                 self._due = min(self._due, self._due_at(turn))
             if now - kept_since >= SLICE:
                 await asyncio.sleep(0)
@@ -120,7 +131,21 @@ class Review:
             if self._news.is_set():
                 return
             if not turn.over:
-                self._conclude(turn, await self._listener.pipeline.judge_by_the_store(turn))
+                asking = self._asking[turn] = asyncio.create_task(self._decide(turn))
+                asking.add_done_callback(_tell_what_broke)
+                await asyncio.wait({asking}, timeout=PROMPT)
+
+    async def _decide(self, turn: Turn) -> None:
+        """Judge by the store, and once more what was permitted before the news."""
+        try:
+            verdict = await self._listener.pipeline.judge_by_the_store(turn)
+            while turn in self._outdated and not isinstance(verdict, Refusal):
+                self._outdated.discard(turn)
+                verdict = await self._listener.pipeline.judge_by_the_store(turn)
+        finally:
+            del self._asking[turn]
+            self._outdated.discard(turn)
+        self._conclude(turn, verdict)
 
     def _conclude(self, turn: Turn, verdict: Verdict) -> None:
         """End what is refused; what cannot be decided has its time."""
@@ -130,3 +155,8 @@ class Review:
         now = monotonic()
         if verdict.reason not in UNDECIDED or now - self._undecided.setdefault(turn, now) >= PATIENCE:
             turn.forbid(verdict)
+
+
+def _tell_what_broke(ended: asyncio.Task[None]) -> None:
+    if not ended.cancelled() and (broken := ended.exception()) is not None:
+        log.error("what lasts could not be judged again; it is tried once more", exc_info=broken)
