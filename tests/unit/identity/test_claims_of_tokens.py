@@ -265,7 +265,7 @@ def test_a_prefix_stands_before_every_name_and_never_before_a_scope(claims: dict
 
 NAMES = some.text(
     some.characters(exclude_categories=["C", "Z"], include_characters=" "), min_size=1, max_size=12
-)
+).filter(str.strip)
 
 
 def told_of(found: TokenFacts) -> str:
