@@ -204,6 +204,7 @@ class Identity:
             return None
         memory.under_way[line] += 1
         asked = asyncio.ensure_future(self._look_up(credential))
+        memory.looking.add(asked)
         if not self._retired:
             memory.asking[credential.digest] = asked
         asked.add_done_callback(lambda ended: self._answered(credential, line, ended))
@@ -211,6 +212,7 @@ class Identity:
 
     def _answered(self, credential: Credential, line: Line, ended: asyncio.Future[Found]) -> None:
         memory = self._memory
+        memory.looking.discard(ended)
         memory.under_way[line] -= 1
         if not memory.under_way[line]:
             del memory.under_way[line]

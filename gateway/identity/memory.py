@@ -31,6 +31,9 @@ MOST_CHANGED: Final = 10_000
 Line = tuple[CredentialKind, str, bool]
 """Look-ups that wait for the same: the kind of credential, who is asked, and whether it was good lately."""
 
+SETTLED_WITHIN: Final = 2.0
+"""Seconds that look-ups have to end when all is over."""
+
 LEAST_BELIEVED: Final = 1.0
 """Seconds that facts are believed at the least: a feed read four times a second is not away in between."""
 
@@ -81,7 +84,7 @@ class Memory:
 
     `away` says that the change feed could not be read when last tried, `believed` that it was read recently
     enough; `generation` counts what was forgotten. A look-up that may be shared is kept in `asking` by its
-    digest; `under_way` counts all that have not ended, by the line they stand in.
+    digest; `under_way` counts all that have not ended, by the line they stand in, and `looking` has them.
     """
 
     def __init__(self, principals: int, stale_for: float = inf) -> None:
@@ -90,6 +93,7 @@ class Memory:
         self.believed = True
         self.asking: dict[bytes, asyncio.Future[Found]] = {}
         self.under_way = Counter[Line]()
+        self.looking: set[asyncio.Future[Found]] = set()
         self._known: LRUCache[bytes, Known] = LRUCache(principals)
         self._denied: TLRUCache[bytes, Denied] = TLRUCache(MOST_UNKNOWN, _until, monotonic)
         self._changed: dict[Subject, int] = {}
@@ -205,3 +209,11 @@ class Memory:
         if self._lapsing is not None:
             self._lapsing.cancel()
             self._lapsing = None
+
+    async def settle(self, patience: float = SETTLED_WITHIN) -> None:
+        """Let look-ups end before the store is closed under them; those that take longer are given up."""
+        if self.looking:
+            _, late = await asyncio.wait(self.looking, timeout=patience)
+            for one in late:
+                one.cancel()
+            await asyncio.gather(*late, return_exceptions=True)

@@ -211,6 +211,7 @@ class Worker:
         self._plane.retire()
         self._deadlines.stop()
         self._memory.close()
+        await self._memory.settle()
         if self._issuers is not None:
             await self._issuers.close()
 
