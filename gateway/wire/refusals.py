@@ -4,6 +4,7 @@ The status, the title and the sentence of each reason stand in one table, `domai
 """
 
 from email.utils import formatdate
+from functools import lru_cache
 from http import HTTPStatus
 from time import time
 from typing import Final
@@ -96,6 +97,7 @@ class Refuser:
         return self._date
 
 
+@lru_cache(maxsize=1024)
 def _quotable(text: str) -> str:
     """Text as an error description may hold it: ASCII without quotes and backslashes (RFC 6750 §3)."""
     return text.replace("§", "section ").encode("ascii", "replace").decode().translate(UNQUOTABLE)
