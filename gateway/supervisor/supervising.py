@@ -119,6 +119,7 @@ class Supervisor:
     def _ignore_signals(self) -> None:
         """All is done: one more signal must not end the process with another status than it has earned."""
         loop = asyncio.get_running_loop()
+        signal.pthread_sigmask(signal.SIG_BLOCK, HEEDED)  # between the two lines below, they would be deadly
         for number in HEEDED:
             loop.remove_signal_handler(number)
             signal.signal(number, signal.SIG_IGN)
@@ -130,6 +131,8 @@ class Supervisor:
         else:
             log.info("%s: draining, %.0f s at most; once more ends at once", name, DRAIN_WITHIN)
             self._stop.set()
+            for number in (signal.SIGHUP, signal.SIGUSR2):
+                signal.signal(number, signal.SIG_IGN)  # a flood of them must not delay the end
 
     @asynccontextmanager
     async def _admin(self) -> AsyncIterator[None]:
