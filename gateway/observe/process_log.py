@@ -7,8 +7,6 @@ import time
 from enum import StrEnum
 from typing import Final, TextIO
 
-from aiohttp.http_exceptions import HttpProcessingError
-
 
 class LogFormat(StrEnum):
     """How a line is written: for people, or for programs."""
@@ -55,8 +53,11 @@ class Quiet(logging.StreamHandler[TextIO]):
 
 def is_worth_telling(record: logging.LogRecord) -> bool:
     """Whether an operator needs the message: who speaks no HTTP to the admin port does not matter."""
-    fault = record.exc_info[1] if record.exc_info else None
-    return not (record.name == "aiohttp.server" and isinstance(fault, HttpProcessingError))
+    if record.name != "aiohttp.server" or record.exc_info is None:
+        return True
+    from aiohttp.http_exceptions import HttpProcessingError  # noqa: PLC0415 - costly, and workers have none
+
+    return not isinstance(record.exc_info[1], HttpProcessingError)
 
 
 def log_to_standard_error(
