@@ -4,7 +4,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup run test fmt lint types imports cover fuzz attack slow slowhttptest soak bench profile lock ci clean \
+.PHONY: help setup run test fmt lint types imports cover fuzz attack slow slowhttptest soak bench count profile lock ci clean \
   authorization-server
 
 PYTHON ?= $(firstword $(foreach name,python3.11 python3.12 python3.13 python3,$(shell command -v $(name))))
@@ -94,6 +94,9 @@ soak: setup ## A million requests of mixed kinds, broken ones among them; minute
 
 bench: setup ## The gateway beside its peers, or with ARGS="--beside COMMIT" beside itself
 	$(BIN)/python -m bench.run $(ARGS)
+
+count: setup ## Instructions of a request, whatever else the machine does; ARGS="--beside COMMIT"
+	$(BIN)/python -m bench.count $(ARGS)
 
 profile: setup ## Where the gateway's own time goes, stage by stage; ARGS="--load refused"
 	$(BIN)/python -m bench.profile $(ARGS)

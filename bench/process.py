@@ -15,6 +15,7 @@ from bench.machine import CoreSet
 from bench.measure import family
 from bench.peer import Command
 
+KEEP_NO_BYTECODE: Final = "PYTHONDONTWRITEBYTECODE"
 READY_SECONDS: Final = 60
 STOP_SECONDS: Final = 10
 BENCH: Final = Path(__file__).parent
@@ -24,6 +25,16 @@ ROOT: Final = BENCH.parent
 def pinned(cores: CoreSet) -> tuple[str, ...]:
     """The words before a command's own that keep it on these cores, and let it not outlive the benchmark."""
     return ("setpriv", "--pdeathsig", "TERM", "taskset", "-c", ",".join(map(str, cores)))
+
+
+def keep_bytecode(place: Path) -> None:
+    """Have every Python that is started from now on compile what it imports once, and keep it below `place`.
+
+    An installed gateway has its bytecode beside its sources; so that none is measured without, whatever this
+    shell's habits are, all are given this. What is measured was started before, to be proven.
+    """
+    os.environ.pop(KEEP_NO_BYTECODE, None)
+    os.environ["PYTHONPYCACHEPREFIX"] = str(place)
 
 
 class PeerFailedError(Exception):

@@ -11,19 +11,18 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
-from types import MappingProxyType
 from typing import Final
 
+from bench.loads import LOADS
 from bench.machine import Cores, UnfitMachineError, two_cores
 from bench.measure import cpu_ns
-from bench.peer import CREATE_PATH, LARGE_BODY, LARGE_PATH, Bed, Stand
-from bench.peers.scopegate import DENIED_PATH, FEW, furnish
-from bench.process import BENCH, PeerFailedError, free_port
-from bench.run import end_like_interrupt
+from bench.peer import Bed
+from bench.peers.scopegate import FEW, furnish
+from bench.process import BENCH, PeerFailedError, free_port, keep_bytecode
+from bench.run import BYTECODE, end_like_interrupt
 from bench.stages import shares, table
 from bench.subject import Subject, standing
 from bench.tools import UTIL_LINUX, gather
@@ -33,16 +32,6 @@ from bench.wrk import saturate
 OUT: Final = BENCH / "out"
 NEEDED: Final = ("python", "nginx", "wrk", "gateway", "py-spy", *UTIL_LINUX)
 SAMPLES_A_SECOND: Final = 200
-
-LOADS: Final[Mapping[str, Callable[[Stand], Stand]]] = MappingProxyType(
-    {
-        "permitted": lambda stand: stand,
-        "refused": lambda stand: stand.under(paths=(DENIED_PATH,), status=403),
-        "post": lambda stand: stand.under(method="POST", paths=(CREATE_PATH,), body_bytes=1024),
-        "answer": lambda stand: stand.under(paths=(LARGE_PATH,), answer=LARGE_BODY),
-    }
-)
-"""What is asked of the gateway while it is watched."""
 
 
 def busiest(subject: Subject, seconds: int, cores: Cores) -> tuple[int, float]:
@@ -98,6 +87,7 @@ def main() -> int:
     asked = parser.parse_args()
     if asked.seconds < 1:
         parser.error("--seconds: at least 1")
+    keep_bytecode(BYTECODE)
     try:
         print(profile(asked.out.absolute(), asked.seconds, asked.load))
     except (PeerFailedError, UnfitMachineError, OSError) as error:

@@ -28,7 +28,7 @@ from bench.effort import QUICK, WHOLE, Plan
 from bench.machine import UnfitMachineError, this_machine, two_cores, usable_cores
 from bench.peers import PEERS
 from bench.picture import draw
-from bench.process import BENCH, PeerFailedError
+from bench.process import BENCH, PeerFailedError, keep_bytecode
 from bench.report import into_document, markdown
 from bench.results import Measured, Occasion, Results
 from bench.rounds import measure_all
@@ -36,6 +36,7 @@ from bench.site import Site
 from bench.tools import UTIL_LINUX, Toolbox, gather
 
 OUT: Final = BENCH / "out"
+BYTECODE: Final = OUT / "bytecode"
 DOCUMENT: Final = BENCH.parent / "docs" / "performance.md"
 PICTURE: Final = DOCUMENT.with_suffix(".svg")
 NEEDED: Final = ("python", "gateway", "nginx", "wrk", *UTIL_LINUX)
@@ -161,6 +162,7 @@ def main() -> int:
     asked = arguments()
     out = (asked.out or OUT / time.strftime("%Y%m%d-%H%M%S", time.gmtime())).absolute()
     out.mkdir(parents=True, exist_ok=True)
+    keep_bytecode(BYTECODE)
     try:
         if asked.from_file:
             results = Results.joined(map(Results.read, asked.from_file))

@@ -1,4 +1,4 @@
-"""The gateway of another commit, beside this one: its sources, and the words that run them."""
+"""Which gateway is run: the one installed here, that of another commit, or one in another environment."""
 
 import hashlib
 import os
@@ -15,14 +15,20 @@ from bench.process import ROOT, PeerFailedError
 from bench.tools import Toolbox
 
 GIT_SECONDS: Final = 60
+SAFE: Final = {"PYTHONSAFEPATH": "1"}
+"""Keeps an interpreter from taking the gateway of the directory that it is started in."""
 
 
 @dataclass(frozen=True, slots=True)
 class Program:
-    """A gateway's command line: the words before its own, and what its environment needs."""
+    """A gateway's command line: the words before its own, and what its environment needs.
+
+    `python` is the interpreter that runs it.
+    """
 
     argv: tuple[str, ...]
     environment: dict[str, str] = field(default_factory=dict)
+    python: str = sys.executable
 
 
 def installed(tools: Toolbox) -> Program:
@@ -35,19 +41,43 @@ def of_tree(tree: Path) -> Program:
 
     Raises PeerFailedError unless it is that tree's sources that would be run.
     """
-    environment = {"PYTHONPATH": str(tree), "PYTHONSAFEPATH": "1"}
-    asked = "import gateway; print(gateway.__file__)"
-    done = subprocess.run(
-        [sys.executable, "-c", asked],
-        env={**os.environ, **environment},
-        capture_output=True,
-        text=True,
-        timeout=GIT_SECONDS,
-        check=False,
-    )
-    if done.returncode or not Path(done.stdout.strip()).is_relative_to(tree):
+    environment = {"PYTHONPATH": str(tree), **SAFE}
+    place = told_by(sys.executable, environment, "import gateway; print(gateway.__file__)")
+    if not place or not Path(place).is_relative_to(tree):
         raise PeerFailedError(f"{tree} has no package `gateway` that can be imported")
     return Program((sys.executable, "-m", "gateway"), environment)
+
+
+def of_environment(python: Path) -> Program:
+    """The gateway that is installed where this interpreter is. Raises PeerFailedError if there is none."""
+    if not told_by(str(python), SAFE, "import gateway; print(gateway.__file__)"):
+        raise PeerFailedError(f"{python} is no interpreter with a package `gateway`")
+    return Program((str(python), "-m", "gateway"), SAFE, str(python))
+
+
+def told_by(python: str, environment: dict[str, str], asked: str) -> str:
+    """What an interpreter prints when it is given this code; nothing if it fails."""
+    try:
+        done = subprocess.run(
+            [python, "-c", asked],
+            env={**os.environ, **environment},
+            capture_output=True,
+            text=True,
+            timeout=GIT_SECONDS,
+            check=False,
+        )
+    except OSError:
+        return ""
+    return "" if done.returncode else done.stdout.strip()
+
+
+def chosen(what: str, trees: Path) -> Program:
+    """The gateway of a commit, of a directory, or of the environment of an interpreter that is named.
+
+    Raises PeerFailedError if it is none of them.
+    """
+    file = Path(what)
+    return of_environment(file.absolute()) if file.is_file() else of_tree(sources(what, trees))
 
 
 def sources(tree: str, trees: Path) -> Path:
