@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from postgresql import TEMPLATE, Server, running_postgresql
+from stores import put_new_store
 
 from gateway.store.opening import open_store
 from gateway.store.store import Store
@@ -43,6 +44,7 @@ def clock() -> Clock:
 def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """The URL of a prepared store that only this test uses."""
     if request.param == "sqlite":
+        put_new_store(tmp_path / "store.db")
         return f"sqlite:///{tmp_path}/store.db"
     server: Server = request.getfixturevalue("server")
     name = next(request.getfixturevalue("database_names"))

@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+from stores import put_new_store
 
 from gateway.store.opening import open_store
 from gateway.store.store import Store
@@ -27,5 +28,6 @@ def clock() -> Clock:
 
 @pytest.fixture
 async def store(tmp_path: Path, clock: Clock) -> AsyncIterator[Store]:
+    put_new_store(tmp_path / "store.db")
     async with open_store(f"sqlite:///{tmp_path}/store.db", clock=clock) as opened:
         yield opened

@@ -17,6 +17,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from stores import put_new_store
+
 from gateway.configuration import load_everything
 from gateway.control.keys import create_key
 from gateway.control.scopes import ScopeEdit, create_scope
@@ -53,10 +55,11 @@ def write_configuration(
     stale_for: str = "5m",
     ports: tuple[int, int] = (0, 0),
 ) -> Path:
-    """Write configuration files; `feed` and `main` are further lines of YAML. The main file's path.
+    """Write configuration files, beside a store; `feed` and `main` are further lines of YAML.
 
-    Upstreams are ports on loopback, or URLs.
+    Upstreams are ports on loopback, or URLs. Returns the main file's path.
     """
+    put_new_store(directory / "scopegate.db")
     (directory / "routes.yaml").write_text(routes)
     file = directory / "gateway.yaml"
     place = f"sqlite:///{directory}/scopegate.db"
