@@ -8,6 +8,8 @@ SHELL := /bin/bash
   authorization-server
 
 PYTHON ?= $(firstword $(foreach name,python3.11 python3.12 python3.13 python3,$(shell command -v $(name))))
+# Tests start hundreds of processes, and none should compile the program anew
+unexport PYTHONDONTWRITEBYTECODE
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.set-up
@@ -44,7 +46,7 @@ run: setup ## Sample feed, gateway, scopes and keys, with curl lines to try; opt
 	exec $(BIN)/gateway demo $(ARGS)
 
 test: setup authorization-server ## Every test but the slow ones; ARGS go to pytest
-	$(BIN)/python -m pytest -n auto -m "not slow" $(ARGS) || { test -n "$$CI" \
+	$(BIN)/python -m pytest -n auto --dist worksteal -m "not slow" $(ARGS) || { test -n "$$CI" \
 	  && echo "Once more, alone: what failed beside all the others on a busy machine." \
 	  && $(BIN)/python -m pytest --last-failed --last-failed-no-failures none $(ARGS); }
 
@@ -72,7 +74,7 @@ imports: setup ## Who may import whom
 
 cover: setup authorization-server ## Every test, with branch coverage of all processes; the pages go to htmlcov/
 	$(BIN)/coverage erase
-	$(BIN)/python -m pytest -n auto --cov --cov-branch --cov-report=term --cov-report=html $(ARGS)
+	$(BIN)/python -m pytest -n auto --dist worksteal --cov --cov-branch --cov-report=term --cov-report=html $(ARGS)
 
 fuzz: setup ## Damaged requests, answers and tokens, beside second readers; minutes
 	SCOPEGATE_FUZZ_EXAMPLES=$(or $(EXAMPLES),400) $(BIN)/python -m pytest tests/fuzz --timeout 1200 $(ARGS)
