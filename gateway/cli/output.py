@@ -14,12 +14,10 @@ from enum import Enum
 from typing import TYPE_CHECKING, Any, Final, NoReturn, TypeVar
 
 import click
-from rich.box import SIMPLE_HEAD
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from gateway.document.problem import Problem
 
 DONE: Final = 0
@@ -59,15 +57,19 @@ def show_table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, empt
 
     A cell is shown as a word: None is `-`, a truth is yes or no, and a list is joined with commas.
     """
-    shown = [[Text(word(cell)) for cell in row] for row in rows]
+    shown = [[word(cell) for cell in row] for row in rows]
     if not shown:
         click.echo(empty)
         return
+    from rich.box import SIMPLE_HEAD  # noqa: PLC0415 - costly, and of no use to `serve`
+    from rich.table import Table  # noqa: PLC0415 - likewise
+    from rich.text import Text  # noqa: PLC0415 - likewise
+
     table = Table(box=SIMPLE_HEAD, show_edge=False, pad_edge=False)
     for column in columns:
         table.add_column(column, overflow="fold")
     for row in shown:
-        table.add_row(*row)
+        table.add_row(*map(Text, row))
     _console().print(table)
 
 
@@ -165,7 +167,9 @@ def asked_for_json() -> bool:
     return context is not None and bool(context.params.get("as_json"))
 
 
-def _console() -> Console:
+def _console() -> "Console":
     """A console as wide as the terminal, or endless where there is none."""
+    from rich.console import Console  # noqa: PLC0415 - costly, and of no use to `serve`
+
     terminal = sys.stdout.isatty()
     return Console(highlight=False, markup=False, emoji=False, width=None if terminal else UNBOUNDED)

@@ -4,18 +4,16 @@ import asyncio
 import logging
 import signal
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
+from importlib import import_module
 from typing import Final
 
-from aiohttp import web
-
 from gateway.document.problem import SettingsError
-from gateway.observe.admin import Findings, admin_app
-from gateway.observe.exposition import render
 from gateway.observe.families import Family, Kind
 from gateway.observe.health import Health, joined
+from gateway.observe.snapshot import Snapshot
 from gateway.supervisor.crew import CannotStartError, Crew, Orders
 from gateway.supervisor.plan import Plan
 from gateway.supervisor.sockets import address_of, listen_once, listen_shared
@@ -29,6 +27,9 @@ FLUSH_WITHIN: Final = 10.0
 COUNT_EVERY: Final = 1.0
 """How often workers are asked for their counts, so that a crash loses at most so much, in seconds."""
 LOOK_AFTER_EVERY: Final = 1.0
+
+ADMIN_LISTENER: Final = "gateway.supervisor.admin_listener"
+"""Imported in a thread while the workers start: it takes half as long as they do."""
 
 STAYS: Final = "the configuration before stays in force"
 
@@ -99,9 +100,10 @@ class Supervisor:
         self._heed_signals()
         for warning in self._plan.warnings:
             log.warning("%s", warning)
+        starting = asyncio.create_task(self._crew.start())
         async with self._admin():
             try:
-                if await self._started():
+                if await self._started(starting):
                     say_ready(self._listening.told(self._plan.scheme))
                     await self._stand_by()
             finally:
@@ -136,18 +138,14 @@ class Supervisor:
 
     @asynccontextmanager
     async def _admin(self) -> AsyncIterator[None]:
-        app = admin_app(Findings(self._metrics, self._health))
-        runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
-        await runner.setup()
-        try:
-            await web.SockSite(runner, self._listening.admin, backlog=128).start()
-            yield
-        finally:
-            await runner.cleanup()
+        await asyncio.to_thread(import_module, ADMIN_LISTENER)
+        from gateway.supervisor.admin_listener import answering  # noqa: PLC0415 - imported just now, aside
 
-    async def _started(self) -> bool:
+        async with answering(self._listening.admin, self._counted, self._health):
+            yield
+
+    async def _started(self, starting: asyncio.Task[None]) -> bool:
         """Whether the crew is ready; False if it was asked to stop before it was."""
-        starting = asyncio.create_task(self._crew.start())
         stopped = asyncio.create_task(self._stop.wait())
         await asyncio.wait({starting, stopped}, return_when=asyncio.FIRST_COMPLETED)
         stopped.cancel()
@@ -246,9 +244,9 @@ class Supervisor:
             log.warning("%s", warning)
         return ()
 
-    async def _metrics(self, accept: str) -> tuple[bytes, str]:
+    async def _counted(self) -> tuple[Snapshot, Sequence[tuple[Family, float]]]:
         snapshot = await self._crew.snapshot()
-        return render(snapshot, accept, [(WORKERS, self._crew.ready), (RESTARTS, self._crew.restarts)])
+        return snapshot, [(WORKERS, self._crew.ready), (RESTARTS, self._crew.restarts)]
 
     async def _health(self) -> Health:
         reports = await self._crew.health()
