@@ -12,9 +12,10 @@ from gateway.document.files import Files
 from gateway.document.problem import SettingsError
 from gateway.document.section import read_section
 from gateway.document.yamlfile import Document, Value
+from gateway.domain.action import Action
 from gateway.domain.feed import Feed
 from gateway.routing.loading import read_routes
-from gateway.routing.routemap import FeedPlace
+from gateway.routing.routemap import DEFAULT_ACTIONS, FeedPlace
 from gateway.routing.table import RouteTable
 from gateway.settings.loading import read_settings
 from gateway.settings.model import FeedSettings, Settings
@@ -73,12 +74,13 @@ def config_hash(configuration: Configuration) -> str:
     settings, table = configuration
     effective = settings.model_dump(mode="json", exclude={"routes"})
     effective["paths"]["allow"].sort()
+    usual = _words(DEFAULT_ACTIONS)
     routes = sorted(
         (
             route.feed.name,
             route.template.text,
             route.module or "",
-            sorted((method, action.word) for method, action in route.actions.items()),
+            usual if route.actions is DEFAULT_ACTIONS else _words(route.actions),
             route.route.public,
             route.route.max_body if route.route.max_body is not None else -1,
         )
@@ -87,6 +89,10 @@ def config_hash(configuration: Configuration) -> str:
     feeds = sorted((mapped.feed.name, sorted(mapped.hosts), mapped.prefix) for mapped in table.maps)
     data = orjson.dumps([effective, feeds, routes, sorted(table.labels.items())], option=orjson.OPT_SORT_KEYS)
     return sha256(data).hexdigest()[:12]
+
+
+def _words(actions: Mapping[str, Action]) -> list[tuple[str, str]]:
+    return sorted((method, action.word) for method, action in actions.items())
 
 
 def _place(name: str, feed: FeedSettings, document: Document | None = None) -> FeedPlace:

@@ -53,6 +53,9 @@ WHOLE: Final = frozenset({"missing", "extra_forbidden", UNFIT})
 """Complaints that are not about one value's spelling, or show it themselves."""
 
 
+TEXT_ALONE: Final = frozenset({str})
+
+
 class Section(BaseModel):
     """A part of a file: unknown keys are errors, and what was read never changes."""
 
@@ -77,7 +80,7 @@ def read_section(
     """The typed section at a location, or None, with every complaint recorded in the document."""
     content = _without_nothing(document, content, at)
     try:
-        section = kind.model_validate(content, context=dict(context or {}))
+        section = kind.model_validate(content, context=context)
     except ValidationError as error:
         for detail in error.errors(include_url=False):
             _complain(document, kind, detail, at)
@@ -92,6 +95,8 @@ def _without_nothing(document: Document, content: Value, at: Location) -> Value:
     if isinstance(content, list):
         return [_without_nothing(document, item, (*at, place)) for place, item in enumerate(content)]
     if isinstance(content, dict):
+        if set(map(type, content.values())) <= TEXT_ALONE:
+            return content
         return {
             key: value
             for key, item in content.items()

@@ -177,9 +177,12 @@ class _Builder:
             self.document.content = content
 
     def _value(self, event: yaml.Event, location: Location, depth: int) -> Value:
-        self.document.lines.setdefault(location, _line(event))
+        if location not in self.document.lines:
+            self.document.lines[location] = _line(event)
         if depth > DEEPEST:
             raise _UnreadableError(_line(event), f"is nested deeper than {DEEPEST} levels")
+        if type(event) is yaml.ScalarEvent and event.anchor is None and event.tag is None:
+            return self._scalar(event, location)
         if isinstance(event, yaml.AliasEvent):
             self.document.complain(
                 location, f"aliases (*{event.anchor}) are not used here", "write the value out"

@@ -180,13 +180,15 @@ def _read_lines(reading: _Reading, allowed: frozenset[str]) -> None:
 
 def _refuse_conflicts(document: Document, routes: Iterable[tuple[int | None, MappedRoute]]) -> None:
     """Complain about routes of one shape that share a method; both lines are named."""
-    taken: dict[tuple[Shape, str], MappedRoute] = {}
+    alike: dict[Shape, list[MappedRoute]] = {}
     for place, route in routes:
+        before = alike.setdefault(route.template.shape, [])
         shared: dict[str, list[str]] = {}
-        for method in route.actions:
-            other = taken.setdefault((route.template.shape, method), route)
-            if other is not route:
+        for method in route.actions if before else ():
+            other = next((one for one in before if method in one.actions), None)
+            if other is not None:
                 shared.setdefault(other.route.where, []).append(method)
+        before.append(route)
         for where, methods in shared.items():
             document.complain(
                 () if place is None else ("routes", place, "path"),

@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
+from pydantic import Field
+
 from gateway.document.fields import TOKEN, SizeOrNone
 from gateway.document.problem import Location, nearest
 from gateway.document.section import Section, read_section
@@ -23,7 +25,7 @@ class RouteLine(Section):
 
     path: str
     module: str | None = None
-    actions: Mapping[str, str] = {}
+    actions: Mapping[str, str] = Field(default_factory=dict)
     only: bool = False
     public: bool = False
     max_body: SizeOrNone | None = None
@@ -92,7 +94,7 @@ class LineReader:
         self.document.complain((*at, "module"), f"unknown module {module[:80]!r}", hint)
         return False
 
-    def _actions(self, at: Location, line: RouteLine) -> dict[str, Action] | None:
+    def _actions(self, at: Location, line: RouteLine) -> Mapping[str, Action] | None:
         """The action of each method, or None where a word is wrong."""
         said = {}
         for method, word in line.actions.items():

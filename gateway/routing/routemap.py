@@ -93,14 +93,16 @@ class RouteMap:
     routes: tuple[MappedRoute, ...] = field(default=(), repr=False)
 
 
-def actions_of(said: Mapping[str, Action], *, only: bool) -> dict[str, Action]:
+def actions_of(said: Mapping[str, Action], *, only: bool) -> Mapping[str, Action]:
     """The action of each method a route maps.
 
     `said` stands over the defaults, or alone with `only`. HEAD asks for what GET would answer (RFC 9110
     §9.3.2), so it means what GET means unless it is named itself.
     """
     if only:
-        return dict(said)
+        return said
+    if not said:
+        return DEFAULT_ACTIONS
     actions = {**DEFAULT_ACTIONS, **said}
     if "HEAD" not in said:
         actions["HEAD"] = actions["GET"]

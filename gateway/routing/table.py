@@ -33,8 +33,12 @@ class Leaf:
     def add(self, route: MappedRoute, index: ModuleIndex) -> None:
         """Map the route's methods here."""
         bit = NO_BIT if route.module is None else index.bits[route.module]
+        for_action = {
+            action: Target(route.feed, route.route, route.module, bit, action)
+            for action in set(route.actions.values())
+        }
         for method, action in route.actions.items():
-            self.targets[method] = Target(route.feed, route.route, route.module, bit, action)
+            self.targets[method] = for_action[action]
         first = self.unmapped.route or route.route
         self.unmapped = Unmapped(route.feed, Reason.METHOD_UNMAPPED, first, tuple(sorted(self.targets)))
 

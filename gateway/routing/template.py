@@ -45,12 +45,14 @@ class Fault(NamedTuple):
     hint: str = ""
 
 
+_REST: Final = "**"
+_WILD: Final = re.compile(r"[{}*]").search
 _PLACEHOLDER: Final = re.compile(r"\{([A-Za-z_][A-Za-z0-9_-]*)\}")
 DEEPEST: Final = 64
 """Segments of a template at most; no API is deeper."""
 
 PLACEHOLDER_HINT: Final = "a placeholder is a whole segment: /{id}"
-STAND_IN: Final = "x"
+STAND_IN: Final = b"x"
 """A segment that is always in its normal form; it stands for placeholders while the rest is checked."""
 
 
@@ -62,8 +64,13 @@ def parse_template(text: str, allowed: frozenset[str]) -> Template | Fault:
         if mark in text:
             return Fault(f"holds a {what}", "templates are matched against the path alone")
     written = text[1:].removesuffix("/").split("/") if text != "/" else []
-    fault = _fault_in(written) or _not_canonical(text, written, allowed)
-    return fault or Template(text, tuple(map(_segment, written)))
+    fault = _fault_in(written)
+    if fault is not None:
+        return fault
+    if not text.isascii():
+        return Fault("holds a letter outside ASCII", "percent-encode it as UTF-8, as clients do")
+    shape = tuple(map(_segment, written))
+    return _not_canonical(text, written, shape, allowed) or Template(text, shape)
 
 
 def segments_of(path: bytes) -> list[bytes]:
@@ -73,7 +80,7 @@ def segments_of(path: bytes) -> list[bytes]:
 
 
 def _segment(written: str) -> Segment:
-    if written == Wild.REST.value:
+    if written == _REST:
         return Wild.REST
     return Wild.ONE if written.startswith("{") else written.encode()
 
@@ -82,11 +89,12 @@ def _fault_in(written: list[str]) -> Fault | None:
     """What is wrong with the wild segments of a template."""
     if len(written) > DEEPEST:
         return Fault(f"has more than {DEEPEST} segments", "end it with /**")
-    names = [match[1] for segment in written if (match := _PLACEHOLDER.fullmatch(segment))]
+    wild = [(place, segment) for place, segment in enumerate(written, 1) if _WILD(segment) is not None]
+    names = [match[1] for _, segment in wild if (match := _PLACEHOLDER.fullmatch(segment))]
     if twice := next((a for a, b in pairwise(sorted(names)) if a == b), None):
         return Fault(f"names the placeholder {{{twice}}} twice", "give each a name of its own")
-    for place, segment in enumerate(written, 1):
-        if segment == Wild.REST.value:
+    for place, segment in wild:
+        if segment == _REST:
             if place < len(written):
                 return Fault("has ** before its end", "** matches all further segments, so it stands last")
         elif "*" in segment:
@@ -100,18 +108,16 @@ def _fault_in(written: list[str]) -> Fault | None:
     return None
 
 
-def _not_canonical(text: str, written: list[str], allowed: frozenset[str]) -> Fault | None:
+def _not_canonical(text: str, written: list[str], shape: Shape, allowed: frozenset[str]) -> Fault | None:
     """What keeps a template from ever matching a canonical path."""
-    end = "/" if text.endswith("/") and written else ""
-    plain = "/" + "/".join(STAND_IN if isinstance(_segment(part), Wild) else part for part in written) + end
-    if not plain.isascii():
-        return Fault("holds a letter outside ASCII", "percent-encode it as UTF-8, as clients do")
-    normal = canonical_path(plain.encode(), allowed)
+    end = b"/" if text.endswith("/") and written else b""
+    plain = b"/" + b"/".join([STAND_IN if isinstance(part, Wild) else part for part in shape]) + end
+    normal = canonical_path(plain, allowed)
     if isinstance(normal, Refusal):
         return Fault(f"can never match: {normal.detail[0].lower()}{normal.detail[1:].rstrip('.')}")
-    if normal != plain.encode():
+    if normal != plain:
         wanted = normal.decode()[1:].removesuffix("/").split("/")
-        pairs = zip(written, wanted, strict=True)
-        better = "/".join(part if isinstance(_segment(part), Wild) else new for part, new in pairs)
-        return Fault("is not in its normal form, so it can never match", f"write /{better}{end}")
+        triples = zip(written, shape, wanted, strict=True)
+        better = "/".join(part if isinstance(kind, Wild) else new for part, kind, new in triples)
+        return Fault("is not in its normal form, so it can never match", f"write /{better}{end.decode()}")
     return None
