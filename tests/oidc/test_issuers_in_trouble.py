@@ -84,7 +84,7 @@ async def test_no_request_is_refused_while_keys_are_rotated_again_and_again(
             for _ in range(3):
                 breakable.rotate()
                 await more(load)
-        assert (load.by_status, load.lost, load.cut) == ({}, 0, 0)
+        assert (load.refusals, load.lost, load.cut) == ({}, 0, 0)
         assert load.answered == load.sent
 
 

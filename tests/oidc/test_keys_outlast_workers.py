@@ -124,7 +124,7 @@ async def test_no_token_is_refused_when_workers_are_replaced_while_its_server_is
             for _ in range(2):
                 await asyncio.to_thread(end, gateway)
                 await more(load)
-        assert load.by_status == {}
+        assert load.refusals == {}
         if end is put_fresh_ones:
             assert load.lost == 0
         if away == "killed":

@@ -10,6 +10,7 @@ from http import HTTPStatus
 from typing import Final
 
 from conversations import Answered, Conversation, CutShortError
+from operations import told
 
 MOST_AT_ONCE: Final = 200
 """Requests under way at most: one that finds so many is counted as lost, for nobody took it in time."""
@@ -23,7 +24,7 @@ class Load:
     """GET requests on kept connections. Each one sent ends as answered, refused or lost.
 
     `cut` counts connections that ended under a request; a client asks again once then, as it may (RFC 9110
-    §9.2.2), and only if that fails too the request is lost. `by_status` counts the refusals.
+    §9.2.2), and only if that fails too the request is lost. `refusals` counts them by status and code.
     """
 
     port: int
@@ -33,14 +34,14 @@ class Load:
     lost: int = 0
     cut: int = 0
     slowest: float = 0.0
-    by_status: Counter[int] = field(default_factory=Counter)
+    refusals: Counter[tuple[int, str | None]] = field(default_factory=Counter)
     under_way: int = 0
     _idle: list[Conversation] = field(default_factory=list)
 
     @property
     def refused(self) -> int:
         """Requests that were answered with anything but 200."""
-        return self.by_status.total()
+        return self.refusals.total()
 
     async def ask(self) -> None:
         """Send one request, and see it to its end."""
@@ -94,7 +95,7 @@ class Load:
         elif answer.status == HTTPStatus.OK:
             self.answered += 1
         else:
-            self.by_status[answer.status] += 1
+            self.refusals[told(answer)] += 1
 
     def close(self) -> None:
         """Let go of the connections."""

@@ -49,9 +49,9 @@ class SigningKey:
         return f"{signed}.{b64(r.to_bytes(32) + s.to_bytes(32))}"
 
     def token(self, subject: str | None = "ada", **claims: object) -> str:
-        """A good access token; claims given as None are left out."""
+        """An access token that is good for as long as tests may run; claims given as None are left out."""
         now = int(time())
-        whole = {"iss": ISSUER, "aud": AUDIENCE, "sub": subject, "iat": now, "exp": now + 600, **claims}
+        whole = {"iss": ISSUER, "aud": AUDIENCE, "sub": subject, "iat": now, "exp": now + 3600, **claims}
         header = {"alg": "ES256", "typ": "at+jwt"} | ({} if self.kid is None else {"kid": self.kid})
         return self.sign(header, {name: value for name, value in whole.items() if value is not None})
 
