@@ -4,10 +4,10 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
+from bench.peer import GATEWAY, GATEWAY_COMPILED
 from bench.readings import Column, Figures, Way
 from bench.site import Site
 
-GATEWAY: Final = "gateway"
 DIRECT: Final = "direct"
 """The row with nothing between the client and the feed."""
 
@@ -43,4 +43,5 @@ class Case:
 COST: Final = Column("CPU µs a request", "cpu_us", 1)
 RATE: Final = Column("requests/s", "per_second")
 BESIDE: Final = Column("÷ beside", "cpu_us", 2, Way.RATIO)
+COMPILED_OVER_IT: Final = Column("compiled ÷ it", "cpu_us", 2, Way.INVERSE, GATEWAY_COMPILED)
 GATEWAY_OVER_IT: Final = Column("gateway ÷ it", "cpu_us", 2, Way.INVERSE, GATEWAY)

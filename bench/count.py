@@ -26,13 +26,13 @@ from bench.machine import UnfitMachineError
 from bench.peer import Bed, Load, Stand
 from bench.peers.scopegate import FEW, furnish
 from bench.process import BENCH, ROOT, PeerFailedError, free_port, keep_bytecode
-from bench.run import BYTECODE, end_like_interrupt
+from bench.run import end_like_interrupt
 from bench.tools import gather
 from bench.trees import Program, chosen, of_tree
 
 OUT: Final = BENCH / "out"
 USUAL: Final = ("permitted", "refused", "post")
-REQUESTS: Final = (500, 2500)
+REQUESTS: Final = (500, 4500)
 """Few, and many."""
 
 RUN_SECONDS: Final = 300
@@ -77,14 +77,19 @@ def counted(program: Program, stand: Stand, valgrind: Path) -> float:
     directory, load = stand.bed.directory, stand.load
     (directory / "request").write_bytes(request_of(load, stand.bed.port))
     (directory / "answer").write_bytes(answer_of(load))
-    few, many = (_walked(program, directory, str(valgrind), n, load.status) for n in REQUESTS)
+    walk = [program.python, str(BENCH / "walk.py"), str(directory)]
+    _walked(program, [*walk, "1", str(load.status)])
+    few, many = (
+        instructions(_walked(program, [str(valgrind), *VALGRIND, *walk, str(n), str(load.status)]))
+        for n in REQUESTS
+    )
     return a_request(few, many)
 
 
-def _walked(program: Program, directory: Path, valgrind: str, requests: int, status: int) -> int:
-    walk = [program.python, str(BENCH / "walk.py"), str(directory), str(requests), str(status)]
+def _walked(program: Program, walk: list[str]) -> str:
+    """What was said on a walk; the first of a program is not counted, for it compiles what it imports."""
     ended = subprocess.run(
-        [valgrind, *VALGRIND, *walk],
+        walk,
         env={**os.environ, **STEADY, **program.environment},
         capture_output=True,
         text=True,
@@ -93,7 +98,28 @@ def _walked(program: Program, directory: Path, valgrind: str, requests: int, sta
     )
     if ended.returncode:
         raise PeerFailedError(f"the walk ended with {ended.returncode}: {ended.stderr.strip()[-600:]}")
-    return instructions(ended.stderr)
+    return ended.stderr
+
+
+def gateways(beside: str, place: Path) -> Iterator[Program]:
+    """The work tree's gateway, and the one beside it. Raises PeerFailedError.
+
+    Directories are copied, so that whoever works in them does not change what is being counted.
+    """
+    yield of_tree(copied(ROOT, place / "now"))
+    if Path(beside or "/dev/null").is_dir():
+        yield of_tree(copied(Path(beside), place / "beside"))
+    elif beside:
+        yield chosen(beside, OUT / "trees")
+
+
+def copied(tree: Path, place: Path) -> Path:
+    """A tree with a copy of another's gateway. Raises PeerFailedError if that has none."""
+    if not (tree / "gateway").is_dir():
+        raise PeerFailedError(f"{tree} has no package `gateway`")
+    ignored = shutil.ignore_patterns("__pycache__")
+    shutil.copytree(tree / "gateway", place / "gateway", ignore=ignored)
+    return place
 
 
 def counts(program: Program, loads: tuple[str, ...], work: Path) -> Iterator[tuple[str, float]]:
@@ -138,16 +164,13 @@ def main() -> int:
     """Count, print."""
     signal.signal(signal.SIGTERM, end_like_interrupt)
     asked = arguments()
-    keep_bytecode(BYTECODE)
     OUT.mkdir(exist_ok=True)
     work = Path(mkdtemp(prefix="count-", dir=OUT))
+    keep_bytecode(work / "bytecode")
     found: list[Counts] = []
     try:
-        programs = [of_tree(ROOT)]
-        if asked.beside:
-            programs.append(chosen(asked.beside, OUT / "trees"))
-        for number, program in enumerate(programs):
-            place = work / str(number)
+        for number, program in enumerate(gateways(asked.beside or "", work)):
+            place = work / f"laid out {number}"
             place.mkdir()
             found.append(dict(counts(program, asked.loads, place)))
     except (PeerFailedError, UnfitMachineError, subprocess.TimeoutExpired, OSError) as error:

@@ -57,9 +57,9 @@ class Plan:
 
 WHOLE: Final = Plan(
     rounds=5,
-    core=Effort(warm_up=1, saturation=3, at_rate=3, tries=3),
-    case=Effort(warm_up=1, saturation=2, at_rate=0, tries=3),
-    latency=Effort(warm_up=1, saturation=0, at_rate=5),
+    core=Effort(warm_up=1, saturation=6, at_rate=3, tries=2),
+    case=Effort(warm_up=1, saturation=2, at_rate=0, tries=2),
+    latency=Effort(warm_up=1, saturation=0, at_rate=10),
     sizes=Sizes(
         routes=10_000,
         keys=(100_000, 1_000_000),

@@ -9,6 +9,10 @@ from typing import Final, Self
 from bench.machine import CoreSet
 from bench.tools import Toolbox
 
+GATEWAY: Final = "gateway"
+GATEWAY_COMPILED: Final = "gateway-compiled"
+"""The row of the gateway whose hot rooms were compiled."""
+
 BODY: Final = (
     b'{"id":17,"code":"FAW-3D","title":"First Aid at Work","module":"courses","days":3,"price":"349.00",'
     b'"currency":"GBP","provider":"Northern Safety","language":"en","seats":120,"active":true}'

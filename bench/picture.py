@@ -3,7 +3,7 @@
 from html import escape
 from typing import Final
 
-from bench.case import GATEWAY
+from bench.peer import GATEWAY, GATEWAY_COMPILED
 from bench.readings import Spread
 from bench.results import Measured
 
@@ -46,7 +46,7 @@ def _bar(name: str, title: str, cost: Spread, y: int, scale: float) -> str:
     label = escape(title.replace("*", "").replace("`", ""))
     middle = y + ROW // 2
     least, most = LABELS + cost.least * scale, LABELS + cost.most * scale
-    kind = "own" if name == GATEWAY else "bar"
+    kind = "own" if name in {GATEWAY, GATEWAY_COMPILED} else "bar"
     return (
         f'<text x="{LABELS - 10}" y="{middle + 4}" text-anchor="end">{label}</text>'
         f'<rect class="{kind}" x="{LABELS}" y="{y + 4}" rx="2"'

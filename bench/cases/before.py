@@ -12,7 +12,7 @@ from bench.process import ROOT, PeerFailedError
 from bench.readings import Column
 from bench.saturation import measured
 from bench.site import Site
-from bench.trees import Program, of_tree, sources, version
+from bench.trees import Program, chosen, of_tree, version
 
 BEFORE: Final = "before"
 RATE_SECONDS: Final = 2
@@ -39,8 +39,7 @@ def _rows(site: Site) -> Iterator[Row]:
         site.failed(BEFORE, "beside what? Name a commit or a directory: --beside TREE")
         return
     try:
-        tree = sources(site.tree, site.trees)
-        programs = {BEFORE: of_tree(tree), "now": of_tree(ROOT)}
+        programs = {BEFORE: chosen(site.tree, site.trees), "now": of_tree(ROOT)}
     except PeerFailedError as error:
         site.failed(BEFORE, str(error))
         return

@@ -4,19 +4,19 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Final
 
-from bench.case import COST, GATEWAY_OVER_IT, RATE, Case, Row
+from bench.case import COMPILED_OVER_IT, COST, GATEWAY_OVER_IT, RATE, Case, Row
 from bench.peer import CREATE_PATH, LARGE_BODY, LARGE_PATH, Bed, Peer, Stand
 from bench.peers import nginx, scopegate
 from bench.saturation import measured
 from bench.site import Site
 
 KIB: Final = 1024
-PEERS: Final = (scopegate.PEER, nginx.FORWARDING, nginx.AUTH_REQUEST)
+PEERS: Final = (scopegate.PEER, scopegate.PEER_COMPILED, nginx.FORWARDING, nginx.AUTH_REQUEST)
 Change = Callable[[Stand], Stand]
 
 
 def _rows(site: Site, name: str, change: Change, *, tls: bool = False) -> Iterator[Row]:
-    """The gateway and both nginx, each under this change of the load."""
+    """The gateway, plain and compiled, and both nginx, each under this change of the load."""
     for peer in PEERS:
         if not site.has(peer):
             continue
@@ -42,7 +42,7 @@ def _secure(stand: Stand) -> Stand:
     return stand
 
 
-COLUMNS: Final = (COST, GATEWAY_OVER_IT, RATE)
+COLUMNS: Final = (COST, GATEWAY_OVER_IT, COMPILED_OVER_IT, RATE)
 
 POST: Final = Case("post", "POST of 1 KiB", COLUMNS, lambda site: _rows(site, "post", _posting))
 ANSWER: Final = Case("answer", "Answers of 64 KiB", COLUMNS, lambda site: _rows(site, "answer", _large))

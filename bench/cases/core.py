@@ -5,9 +5,9 @@ from dataclasses import replace
 from functools import partial
 from typing import Final
 
-from bench.case import COST, DIRECT, GATEWAY_OVER_IT, RATE, Case, Row
+from bench.case import COMPILED_OVER_IT, COST, DIRECT, GATEWAY_OVER_IT, RATE, Case, Row
 from bench.effort import Effort
-from bench.peer import Load, Peer, Stand
+from bench.peer import GATEWAY, GATEWAY_COMPILED, Load, Peer, Stand
 from bench.peers import PEERS
 from bench.readings import Column, Way
 from bench.saturation import measured
@@ -47,7 +47,7 @@ def _rows(site: Site) -> Iterator[Row]:
 
 
 def _latency_rows(site: Site) -> Iterator[Row]:
-    beside = ("gateway", "nginx", "nginx-auth-request", "envoy-api-key")
+    beside = (GATEWAY, GATEWAY_COMPILED, "nginx", "nginx-auth-request", "envoy-api-key")
     yield direct(site, site.plan.latency)
     yield from side_by_side(site, tuple(p for p in PEERS if p.name in beside), site.plan.latency)
 
@@ -58,6 +58,7 @@ CORE: Final = Case(
     (
         COST,
         GATEWAY_OVER_IT,
+        COMPILED_OVER_IT,
         RATE,
         *ADDED,
         Column("memory MiB", "memory_mib"),

@@ -5,8 +5,9 @@ from functools import partial
 from typing import Final
 
 from bench.bodies import DIRECTIONS, moved
-from bench.case import GATEWAY, Case, Row
+from bench.case import Case, Row
 from bench.effort import GIB, MIB
+from bench.peer import GATEWAY
 from bench.peers import nginx, scopegate
 from bench.readings import Column, Way
 from bench.site import Site

@@ -7,6 +7,7 @@ from bench.peers import aiohttp_proxy, caddy, envoy, floor, haproxy, nginx, scop
 
 PEERS: Final[tuple[Peer, ...]] = (
     scopegate.PEER,
+    scopegate.PEER_COMPILED,
     floor.PEER,
     nginx.FORWARDING,
     haproxy.PEER,

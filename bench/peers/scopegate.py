@@ -15,10 +15,10 @@ from typing import Any, Final
 import yaml
 
 from bench.filling import existing_key, fill_with_keys, give_scopes
-from bench.peer import Bed, Checks, Command, Load, Peer, Stand
+from bench.peer import GATEWAY, GATEWAY_COMPILED, Bed, Checks, Command, Load, Peer, Stand
 from bench.process import PeerFailedError, free_port
-from bench.tools import Toolbox
-from bench.trees import Program, installed
+from bench.tools import COMPILED, Toolbox
+from bench.trees import Program, installed, of_compiled, of_sources
 
 Settings = Mapping[str, Any]
 """A part of the main configuration, as its YAML would be read."""
@@ -154,7 +154,11 @@ def _told(program: Program, file: Path, *words: str) -> str:
 
 
 def _lay_out(bed: Bed) -> Stand:
-    return furnish(bed, FEW)
+    return furnish(bed, FEW, program=of_sources(bed.tools))
+
+
+def _lay_out_compiled(bed: Bed) -> Stand:
+    return furnish(bed, FEW, program=of_compiled(bed.tools[COMPILED]))
 
 
 def _version(tools: Toolbox) -> str:
@@ -162,11 +166,20 @@ def _version(tools: Toolbox) -> str:
 
 
 PEER: Final = Peer(
-    "gateway",
+    GATEWAY,
     "**Scopegate**",
     Checks.SCOPES,
     "a JSON line a request to a file",
     ("gateway",),
     _lay_out,
+    _version,
+)
+PEER_COMPILED: Final = Peer(
+    GATEWAY_COMPILED,
+    "**Scopegate**, hot rooms compiled",
+    Checks.SCOPES,
+    "a JSON line a request to a file",
+    ("gateway", COMPILED),
+    _lay_out_compiled,
     _version,
 )

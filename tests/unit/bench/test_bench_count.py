@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from gateways import write_configuration
 
-from bench.count import a_request, answer_of, instructions, request_of, table
+from bench.count import a_request, answer_of, copied, instructions, request_of, table
 from bench.peer import BODY, Load
 from bench.process import BENCH, ROOT, PeerFailedError, keep_bytecode
 from bench.trees import SAFE, chosen, of_environment
@@ -83,6 +83,17 @@ def test_what_is_measured_has_its_bytecode_whatever_the_shell_says(
     keep_bytecode(tmp_path)
     subprocess.run([sys.executable, "-c", "import bench.peer"], cwd=ROOT, check=True, timeout=30)
     assert [file.name.split(".")[0] for file in tmp_path.rglob("peer.*.pyc")] == ["peer"]
+
+
+def test_a_directory_is_counted_as_it_was_when_counting_began(tmp_path: Path) -> None:
+    package = tmp_path / "tree" / "gateway"
+    package.mkdir(parents=True)
+    (package / "__init__.py").write_text("")
+    copy = copied(tmp_path / "tree", tmp_path / "copy")
+    (package / "__init__.py").write_text("1 / 0")
+    assert (copy / "gateway" / "__init__.py").read_text() == ""
+    with pytest.raises(PeerFailedError, match="has no package `gateway`"):
+        copied(tmp_path, tmp_path / "other")
 
 
 # The walk

@@ -6,14 +6,14 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from bench.case import COST, GATEWAY_OVER_IT, RATE
+from bench.case import COMPILED_OVER_IT, COST, GATEWAY_OVER_IT, RATE
 from bench.machine import Machine
 from bench.picture import draw
 from bench.readings import Column, Reading, Way
 from bench.report import BEGIN, END, into_document, markdown
 from bench.results import Described, Measured, Occasion, Results
 from bench.run import DOCUMENT
-from bench.targets import TARGETS, Target, Verdict, verdicts
+from bench.targets import TARGETS, Target, verdicts
 
 MACHINE = Machine("a <processor> & more", 2, 4.0, "6.1", "Debian", "3.11")
 OCCASION = Occasion("2026-01-01 00:00 UTC", "python -m bench.run", MACHINE)
@@ -141,7 +141,44 @@ def test_a_target_is_met_on_its_own_side_of_the_limit_alone() -> None:
     least = Target("least", 1.0, lambda _: None, least=True)
     table = [(most, 0.9, True), (most, 1.0, True), (most, 1.1, False)]
     table += [(least, 0.9, False), (least, 1.0, True), (least, 1.1, True)]
-    assert [(target, figure, Verdict(target, figure).met) for target, figure, _ in table] == table
+    assert [(target, figure, target.met_by(figure)) for target, figure, _ in table] == table
+
+
+def test_a_target_without_a_limit_is_only_told() -> None:
+    told = Target("memory", None, lambda _: 1.0, "MiB")
+    assert told.met_by(1e9)
+    held = _beside("memory", "", ("gateway at rest", {"worker_mib": 41.25}))
+    assert "| memory of a worker at rest |  | 41.25 MiB | stated |" in markdown(held)
+
+
+def test_the_compiled_gateway_is_judged_beside_the_plain_one_where_it_was_measured() -> None:
+    """And it is not given a column where it was not."""
+    line = "| CPU a request beside nginx forwarding only | ≤ 2.2 | 2.10 | met |"
+    assert line in markdown(RESULTS)
+    assert "compiled" not in markdown(RESULTS)
+    faster = [sample("gateway-compiled", turn, 30.0, 200.0) for turn in (0, 1)]
+    row = Described("gateway-compiled", "**Scopegate**, compiled", checks="key")
+    both = replace(CORE, rows=(*ROWS, row), readings=[*CORE.readings, *faster])
+    report = markdown(Results((replace(both, columns=(COST, GATEWAY_OVER_IT, COMPILED_OVER_IT)),)))
+    assert f"{line} 1.50 | met |" in report
+    assert "| gateway ÷ it | compiled ÷ it |" in report
+    assert "| **Scopegate**, compiled | key | 30.0 | 1.40 [1.33, 1.47] | 1.00 |" in report
+    own = [bar for bar in ET.fromstring(draw(both)).iter() if bar.get("class") == "own"]  # noqa: S314 - the document is our own
+    assert len(own) == 2
+
+
+@pytest.mark.parametrize(("others", "judged"), [({"others": 0.01}, True), ({}, False)])
+def test_what_two_workers_bring_is_judged_only_where_the_load_had_cores_of_its_own(
+    others: dict[str, float], *, judged: bool
+) -> None:
+    results = _beside(
+        *("workers", "1 worker"),
+        ("1 worker", {"per_second": 100.0, "cpu_us": 10.0, **others}),
+        ("2 workers", {"per_second": 170.0, "cpu_us": 10.2, **others}),
+    )
+    told = {verdict.target.what: verdict for verdict in verdicts(results)}
+    assert told["CPU a request, two workers over one"].figure == pytest.approx(1.02)
+    assert any(what.startswith("requests a second of two workers") for what in told) is judged
 
 
 def test_only_targets_with_a_figure_are_judged() -> None:

@@ -2,6 +2,7 @@
 
 import os
 import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,7 +20,8 @@ from bench.readings import Figures
 from bench.rounds import interleaved, measure_all
 from bench.run import arguments, planned
 from bench.subject import claims
-from bench.trees import of_tree, sources
+from bench.tools import gather
+from bench.trees import compiled_rooms, differing, of_compiled, of_tree, sources
 from bench.wrk import Counted, script_for
 
 
@@ -253,6 +255,31 @@ def test_what_is_neither_a_directory_nor_a_commit_is_refused(tmp_path: Path) -> 
         sources("no-such-revision", tmp_path)
     with pytest.raises(PeerFailedError, match="neither"):
         sources("--output=x", tmp_path)
+
+
+def test_what_is_said_to_be_compiled_has_to_be_and_of_these_sources(tmp_path: Path) -> None:
+    """Else the plain gateway, or an old one, would be measured in its place."""
+    with pytest.raises(PeerFailedError, match="does not run compiled"):
+        of_compiled(Path(sys.executable))
+    assert not compiled_rooms(of_tree(_tree(tmp_path / "old", "")))
+    assert compiled_rooms(of_tree(_tree(tmp_path / "new", "compiled = ('gateway.pipeline',)")))
+    assert differing(tmp_path / "old", tmp_path / "old") == ""
+    assert differing(tmp_path / "old", tmp_path / "new") == "gateway/__init__.py"
+    assert differing(tmp_path / "old", tmp_path / "nothing") == "gateway/__init__.py"
+
+
+def _tree(place: Path, text: str) -> Path:
+    (place / "gateway").mkdir(parents=True)
+    (place / "gateway" / "__init__.py").write_text(text)
+    return place
+
+
+def test_a_program_that_is_given_is_taken_and_one_that_is_missing_told_of(tmp_path: Path) -> None:
+    given = gather(("compiled", "no-such-program"), tmp_path, may_install=False, given={"compiled": tmp_path})
+    assert given["compiled"] == tmp_path
+    assert given.why_not(("compiled", "no-such-program")) == (
+        "no-such-program is not here and could not be had (--no-install)"
+    )
 
 
 def test_a_directory_without_a_gateway_is_refused(tmp_path: Path) -> None:
