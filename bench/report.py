@@ -129,6 +129,9 @@ def _doubts(case: Measured) -> Iterator[str]:
         if found and found.middle > NOTICEABLE:
             yield sentence.format(share=found.middle)
     for row in case.rows:
+        late, took = case.spread(row.name, "late_p99"), case.spread(row.name, "p99")
+        if late and took and late.middle > took.middle / 2:
+            yield f"{row.title}: of its p99, {late.middle:,.0f} µs are the client's own lateness."
         logged = case.spread(row.name, "logged")
         if logged and logged.least < 1 - NOTICEABLE:
             yield f"{row.title} logged only {logged.least:.0%} of its requests."

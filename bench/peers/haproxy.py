@@ -15,7 +15,7 @@ defaults
     log global
     option http-keep-alive
     option dontlognull
-    http-reuse safe
+    http-reuse always
     timeout connect 2s
     timeout client 75s
     timeout server 60s

@@ -17,7 +17,7 @@ worker_processes 1;
 pid {directory}/nginx.pid;
 error_log {directory}/error.log warn;
 worker_rlimit_nofile {files};
-events {{ worker_connections {files}; }}
+events {{ worker_connections {files}; multi_accept on; }}
 http {{
     sendfile on;
     tcp_nopush on;

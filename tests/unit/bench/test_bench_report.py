@@ -125,7 +125,7 @@ def test_the_picture_is_well_formed_and_has_a_bar_for_each_row_that_used_the_pro
     svg = "{http://www.w3.org/2000/svg}"
     assert tree.tag == f"{svg}svg"
     bars = tree.findall(f"{svg}rect")
-    assert [bar.get("class") for bar in bars] == ["bar", "own"]
+    assert [bar.get("class") for bar in bars] == ["bare", "own"]
     widths = [float(bar.get("width") or 0) for bar in bars]
     assert widths[1] / widths[0] == pytest.approx(42 / 20, abs=0.01)
     labels = [text.text for text in tree.findall(f"{svg}text")]
