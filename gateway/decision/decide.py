@@ -1,5 +1,9 @@
-"""May they? The verdict on one request, from values alone: no clock, no cache, no log, no await."""
+"""May they? The verdict on one request, made each time from values alone: no clock, no log, no await.
 
+What is kept is the sentence of a refusal, never that there is one.
+"""
+
+from functools import lru_cache
 from typing import Final
 
 from gateway.domain.action import Action
@@ -29,6 +33,8 @@ NONE_NAMED: Final = "Your token names no API Scope, so it may do nothing; ask fo
 
 _WORDS: Final = tuple(action.word for action in Action)
 _MOST_NAMED: Final = 8
+_MOST_KEPT: Final = 1024
+"""How many explanations are kept: facts about a principal, an action and a module, which never change."""
 
 
 def decide(principal: Principal, target: Target) -> Verdict:
@@ -100,6 +106,7 @@ def _trial_refusal(principal: Principal, target: Target, action: Action) -> Reas
     return Reason.SCOPE_DENIED if trial else Reason.SCOPE_NONE
 
 
+@lru_cache(maxsize=_MOST_KEPT)
 def _refused(principal: Principal, action: Action, module: str) -> Refusal:
     """Say why; where each of two sides must permit, the first that does not gives the reason."""
     named = principal.token_scopes
