@@ -32,9 +32,8 @@ def draw(core: Measured) -> str:
     scale = (WIDTH - LABELS - 80) / max((cost.most for _, cost in costs), default=1.0)
     height = TOP + ROW * len(costs) + 14
     bars = [_bar(row, cost, TOP + ROW * at, scale) for at, (row, cost) in enumerate(costs)]
-    note = escape(
-        f"{core.occasion.date}, {core.occasion.machine.cpu}, medians of {core.rounds}, least to most; {LEGEND}"
-    )
+    spread = f"medians of {core.rounds}, least to most"
+    note = escape(", ".join([core.occasion.date, core.occasion.machine.cpu, f"{spread}; {LEGEND}"]))
     return "\n".join(
         [
             f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" role="img"',

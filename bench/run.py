@@ -1,6 +1,6 @@
 """The benchmark: the gateway beside its peers, one command.
 
-    python -m bench.run                              the core table, about six minutes
+    python -m bench.run                              the core table, about fourteen minutes
     python -m bench.run --cases jwt,tls,keys         other cases; `all` is every one but `before`
     python -m bench.run --beside HEAD~5              the gateway of another commit, in the same rounds
     python -m bench.run --from-file A.json B.json    the report, and the picture, of samples taken earlier
