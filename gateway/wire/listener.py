@@ -151,9 +151,9 @@ class Listener:
         """The answer to what is no request, or not one to go on after; it is put on record."""
         request_id = f"{getrandbits(128):032x}"
         head_only = line is not None and line.method == "HEAD"
-        lines = "Connection: close\r\n" + self.pipeline.origins.lines(origin, None).decode("ascii")
+        lines = b"Connection: close\r\n" + self.pipeline.origins.lines(origin, None)
         self.observer.exchange(record_unread(address, request_id, refusal, line))
-        return self.refuser.bytes_of(refusal, request_id, lines, head_only=head_only)
+        return self.refuser.bytes_of(refusal, request_id.encode("ascii"), lines, head_only=head_only)
 
     def joined(self, connection: ClientConnection) -> Refusal | None:
         """A connection has come; why it cannot stay, or None."""

@@ -133,18 +133,16 @@ class Turn:
         """Answer with a refusal. The rest of the request is read and thrown away, or the connection ends."""
         if self.over:
             return
-        connection = self.connection
+        answer, connection = refusal.answer, self.connection
         self.refusal = refusal
-        self.status = refusal.answer.status
-        keeps = self._keeps_alive and not refusal.answer.close and self._can_skip_body()
-        answer = connection.listener.refuser.bytes_of(
-            refusal,
-            self.request_id.decode("ascii"),
-            (self._of_origins() + self._connection_line(keeps=keeps)).decode("ascii"),
-            head_only=self.method == "HEAD",
-        )
+        self.status = answer.status
+        keeps = self._keeps_alive and not answer.close and self._can_skip_body()
+        lines = self._connection_line(keeps=keeps)
+        if self.introduction.origin is not None:
+            lines = self._of_origins() + lines
+        refuser, head_only = connection.listener.refuser, self.method == "HEAD"
         self.answering = True
-        connection.write(answer)
+        connection.write(refuser.bytes_of(refusal, self.request_id, lines, head_only=head_only))
         self._end(outcome_of(refusal), keeps=keeps)
 
     def offer(self, lines: bytes) -> None:
@@ -163,7 +161,7 @@ class Turn:
         self.status = status
         self.answering = True
         self.bytes_out = len(content)
-        date = self.connection.listener.refuser.date().encode("ascii")
+        date = self.connection.listener.refuser.date()
         own = b"Date: %b\r\nX-Request-Id: %b\r\n" % (date, self.request_id)
         self.connection.write(b"".join((lines, own, self._connection_line(keeps=keeps), b"\r\n", content)))
         self._end(outcome, keeps=keeps)

@@ -75,7 +75,7 @@ def challenges(
     refusal: Refusal, realm: str = "feeds", resource: ProtectedResource | None = None
 ) -> dict[str, str]:
     """The challenges of an answer by scheme; each line is one, on a line of its own."""
-    answer = Refuser(realm, resource).bytes_of(refusal, "f" * 32, "", head_only=True)
+    answer = Refuser(realm, resource).bytes_of(refusal, b"f" * 32, b"", head_only=True)
     assert answer.endswith(b"\r\n\r\n")
     lines = answer.decode("ascii").split("\r\n")
     assert not [line for line in lines if "\r" in line or "\n" in line]
