@@ -1,7 +1,8 @@
 """One data-plane process: `python -m gateway.worker LISTENER LINK`, started by the supervisor alone.
 
-LISTENER and LINK are inherited file descriptors: the listening socket, and the link to the parent process.
-The first message on the link says what to serve. SIGTERM and SIGINT drain; so does the parent's end.
+The first ones are forked by it instead, and call `serve`. LISTENER and LINK are inherited file descriptors:
+the listening socket, and the link to the parent process. The first message on the link says what to serve.
+SIGTERM and SIGINT drain; so does the parent's end.
 """
 
 import asyncio
@@ -41,9 +42,13 @@ log = logging.getLogger("gateway.worker")
 def main(run: Run, arguments: Sequence[str]) -> int:
     """Serve until drained; the exit status."""
     listener_fd, link_fd = map(int, arguments)
+    return serve(run, socket.socket(fileno=listener_fd), socket.socket(fileno=link_fd))
+
+
+def serve(run: Run, listener: socket.socket, link: socket.socket) -> int:
+    """Serve on a listening socket until drained; the exit status."""
     end_with_the_parent()
     raise_open_files()
-    listener, link = socket.socket(fileno=listener_fd), socket.socket(fileno=link_fd)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         return runner.run(work(run, listener, link))
 

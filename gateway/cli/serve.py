@@ -3,23 +3,27 @@
 import asyncio
 import os
 import sys
+from functools import partial
 from pathlib import Path
 
 import click
 
+from gateway import worker
 from gateway.cli import give_up_output
 from gateway.cli.output import fail, show_problems
-from gateway.configuration import load_everything
+from gateway.configuration import Configuration, load_everything
 from gateway.document.files import Files
 from gateway.document.problem import SettingsError
 from gateway.domain.ports import StoreUnavailableError
 from gateway.observe.process_log import LogFormat, log_to_standard_error
 from gateway.store.opening import open_store
 from gateway.supervisor.crew import CannotStartError
+from gateway.supervisor.forked import Forked, fork_workers
 from gateway.supervisor.plan import Plan
 from gateway.supervisor.planning import plan_of
 from gateway.supervisor.sockets import CannotListenError
-from gateway.supervisor.supervising import supervise
+from gateway.supervisor.supervising import Listening, supervise
+from gateway.wiring.worker import run_worker
 
 
 @click.command()
@@ -41,7 +45,7 @@ def serve(config: Path, *, watch: bool, log_format: str) -> None:
     """
     log_to_standard_error("gateway", LogFormat(log_format))
     try:
-        status = asyncio.run(_serve(config, watch=watch, log_format=log_format))
+        status = _serve(config, watch=watch, log_format=log_format)
     except SettingsError as bad:
         show_problems(bad.problems)
         fail(f"the configuration has {len(bad.problems)} problem{'s'[: len(bad.problems) != 1]}; not started")
@@ -50,19 +54,41 @@ def serve(config: Path, *, watch: bool, log_format: str) -> None:
     sys.exit(status)
 
 
-async def _serve(config: Path, *, watch: bool, log_format: str) -> int:
-    plan = _load(config)
-    async with open_store(plan.store):
-        """An embedded store is made and upgraded by opening it, once, before N workers would try."""
-    return await supervise(
-        plan, lambda: _load(config), say_ready=_say_ready, watch=watch, log_format=log_format
+def _serve(config: Path, *, watch: bool, log_format: str) -> int:
+    plan, listening, forked = _begin(config)
+    return asyncio.run(
+        supervise(
+            plan,
+            lambda: _load(config)[0],
+            say_ready=_say_ready,
+            listening=listening,
+            forked=forked,
+            watch=watch,
+            log_format=log_format,
+        )
     )
 
 
-def _load(config: Path) -> Plan:
+def _begin(config: Path) -> tuple[Plan, Listening, list[Forked]]:
+    """Check the configuration, prepare the store, take the ports, and only then fork the first workers."""
+    plan, configuration = _load(config)
+    asyncio.run(_prepare(plan.store))
+    listening = Listening.by(plan)
+    run = partial(run_worker, configuration=configuration)
+    return plan, listening, fork_workers(listening.data, [listening.admin], partial(worker.serve, run))
+
+
+def _load(config: Path) -> tuple[Plan, Configuration]:
     """Read and check the configuration and its route maps. Raises SettingsError."""
     files = Files()
-    return plan_of(config, load_everything(config, os.environ, files=files).settings, files)
+    configuration = load_everything(config, os.environ, files=files)
+    return plan_of(config, configuration.settings, files), configuration
+
+
+async def _prepare(store: str) -> None:
+    """Make and upgrade an embedded store by opening it, once, before N workers would try."""
+    async with open_store(store):
+        pass
 
 
 def _say_ready(addresses: str) -> None:

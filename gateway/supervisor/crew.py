@@ -13,6 +13,7 @@ from typing import Any, Final
 from gateway.messages import Drain, ReopenLogs, Start
 from gateway.observe.health import WorkerHealth
 from gateway.observe.snapshot import Snapshot, empty, lasting, merge
+from gateway.supervisor.forked import Forked
 from gateway.supervisor.last_keys import LastKeys
 from gateway.supervisor.worker_process import WorkerProcess
 
@@ -69,10 +70,11 @@ class Slot:
 
 
 class Crew:
-    """The workers of one gateway."""
+    """The workers of one gateway; `forked` are those that wait for their orders, one a listener."""
 
-    def __init__(self, listeners: Sequence[socket], orders: Orders) -> None:
+    def __init__(self, listeners: Sequence[socket], orders: Orders, forked: Sequence[Forked] = ()) -> None:
         self._slots = [Slot(number, listener) for number, listener in enumerate(listeners)]
+        self._forked = dict(enumerate(forked))
         self._orders = orders
         self._keys = LastKeys()
         self._alive: set[WorkerProcess] = set()
@@ -203,9 +205,7 @@ class Crew:
             if vacant and slot.worker is not None:
                 return ""
             try:
-                worker = await WorkerProcess.start(
-                    self._start(slot, again=again), slot.listener, self._orders.module, self._keys.keep
-                )
+                worker = await self._worker(slot, self._start(slot, again=again))
             except OSError as fault:
                 slot.down = f"the process cannot be started: {fault.strerror or fault}"
                 return slot.down
@@ -218,6 +218,13 @@ class Crew:
             if before is not None:
                 await before.tell(Drain())
             return ""
+
+    async def _worker(self, slot: Slot, start: Start) -> WorkerProcess:
+        """The worker that was forked for the slot, the first time; a fresh process for each after it."""
+        forked = self._forked.pop(slot.number, None)
+        if forked is not None:
+            return await WorkerProcess.begin(start, forked.process, forked.link, self._keys.keep)
+        return await WorkerProcess.start(start, slot.listener, self._orders.module, self._keys.keep)
 
     def _start(self, slot: Slot, *, again: bool) -> Start:
         orders = self._orders

@@ -15,6 +15,7 @@ from gateway.observe.families import Family, Kind
 from gateway.observe.health import Health, joined
 from gateway.observe.snapshot import Snapshot
 from gateway.supervisor.crew import CannotStartError, Crew, Orders
+from gateway.supervisor.forked import Forked
 from gateway.supervisor.plan import Plan
 from gateway.supervisor.sockets import address_of, listen_once, listen_shared
 from gateway.supervisor.watch import changes, sight
@@ -69,19 +70,20 @@ class Listening:
 class Supervisor:
     """Keeps one gateway running. `load` reads the configuration anew and raises SettingsError."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what a gateway is made of, each thing once
         self,
         plan: Plan,
         load: Callable[[], Plan],
         listening: Listening,
         orders: Orders,
+        forked: Sequence[Forked] = (),
         *,
         watch: bool = False,
     ) -> None:
         self._plan = plan
         self._load = load
         self._listening = listening
-        self._crew = Crew(listening.data, orders)
+        self._crew = Crew(listening.data, orders, forked)
         self._watch = watch
         self._read = sight(plan.files)
         self._stop = asyncio.Event()
@@ -272,14 +274,18 @@ async def supervise(  # noqa: PLR0913 - what a gateway is made of, each thing on
     load: Callable[[], Plan],
     *,
     say_ready: Callable[[str], None],
+    listening: Listening | None = None,
+    forked: Sequence[Forked] = (),
     watch: bool = False,
     log_format: str = "text",
     worker_module: str = "gateway.worker",
 ) -> int:
     """Run a gateway until it is told to end; the exit status.
 
-    `worker_module` is what each worker process runs (`python -m`); it speaks like `gateway.worker`. Raises
-    CannotListenError and CannotStartError, each with a sentence for operators.
+    `listening` are the plan's sockets where they are taken already, and `forked` the workers that were forked
+    for them. `worker_module` is what every other worker process runs (`python -m`); it speaks like
+    `gateway.worker`. Raises CannotListenError and CannotStartError, each with a sentence for operators.
     """
     orders = Orders(plan.config, log_format, worker_module, plan.texts)
-    return await Supervisor(plan, load, Listening.by(plan), orders, watch=watch).run(say_ready)
+    listening = listening or Listening.by(plan)
+    return await Supervisor(plan, load, listening, orders, forked, watch=watch).run(say_ready)

@@ -8,7 +8,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from typing import Final
+from typing import Final, Protocol
 
 from gateway.link import Link
 from gateway.messages import (
@@ -36,6 +36,20 @@ HEEDED: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR2)
 log = logging.getLogger("gateway.supervisor")
 
 
+class Process(Protocol):
+    """A process that was started: `asyncio.subprocess.Process`, or one that does as much."""
+
+    @property
+    def pid(self) -> int:
+        """The process id."""
+
+    async def wait(self) -> int:
+        """The exit status, once it has ended."""
+
+    def kill(self) -> None:
+        """End it at once. Raises ProcessLookupError for one that has ended."""
+
+
 class WorkerProcess:
     """A worker that was started. `metrics` and `health` are what it last told, `told_at` when (monotonic).
 
@@ -46,7 +60,7 @@ class WorkerProcess:
     def __init__(
         self,
         number: int,
-        process: asyncio.subprocess.Process,
+        process: Process,
         link: Link,
         keep: Callable[[KeyRecord], None],
     ) -> None:
@@ -70,14 +84,21 @@ class WorkerProcess:
     ) -> "WorkerProcess":
         """Start a process that runs a module (`gateway.worker`, or one that speaks like it)."""
         ours, theirs = socket.socketpair()
-        with theirs, _signals_blocked():
+        with theirs, signals_blocked():
             process = await asyncio.create_subprocess_exec(
                 sys.executable,
                 *("-m", module, str(listener.fileno()), str(theirs.fileno())),
                 stdin=asyncio.subprocess.DEVNULL,
                 pass_fds=(listener.fileno(), theirs.fileno()),
             )
-        worker = cls(start.number, process, await Link.over(ours), keep)
+        return await cls.begin(start, process, ours, keep)
+
+    @classmethod
+    async def begin(
+        cls, start: Start, process: Process, link: socket.socket, keep: Callable[[KeyRecord], None]
+    ) -> "WorkerProcess":
+        """Tell a process that waits at the other end of a link what to serve."""
+        worker = cls(start.number, process, await Link.over(link), keep)
         await worker.tell(start)
         return worker
 
@@ -192,7 +213,7 @@ class WorkerProcess:
 
 
 @contextmanager
-def _signals_blocked() -> Iterator[None]:
+def signals_blocked() -> Iterator[None]:
     """Hold signals back, in us and in the process started meanwhile, until it can heed them."""
     signal.pthread_sigmask(signal.SIG_BLOCK, HEEDED)
     try:

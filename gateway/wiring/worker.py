@@ -287,12 +287,16 @@ async def _running(*duties: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
-async def run_worker(config: Path, bound: socket.socket, link: WorkerLink) -> int:
+async def run_worker(
+    config: Path, bound: socket.socket, link: WorkerLink, configuration: Configuration | None = None
+) -> int:
     """Serve on a listening socket until the link asks for the drain; the exit status.
 
-    Raises SettingsError and StoreUnavailableError when there is nothing to begin with.
+    `configuration` is what the link's files say, where it is at hand. Raises SettingsError and
+    StoreUnavailableError when there is nothing to begin with.
     """
-    configuration = load_everything(config, os.environ, files=Files(link.files))
+    if configuration is None:
+        configuration = load_everything(config, os.environ, files=Files(link.files))
     settings = configuration.settings
     places = LogPlaces(settings.logs.access, settings.logs.denied)
     url, look = settings.store.url, not link.again

@@ -11,11 +11,7 @@ PROC: Final = Path("/proc")
 def workers_of(parent: int) -> list[int]:
     """The data-plane processes of a running gateway."""
     children = (PROC / str(parent) / "task" / str(parent) / "children").read_text().split()
-    return [int(child) for child in children if b"gateway.worker" in _command(int(child))]
-
-
-def _command(process: int) -> bytes:
-    return (PROC / str(process) / "cmdline").read_bytes()
+    return [int(child) for child in children]
 
 
 def cpu(processes: Iterable[int]) -> float:
