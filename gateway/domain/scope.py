@@ -72,6 +72,10 @@ class Scope:
     bypass_enabled_flag: bool = False
     locked: bool = False
 
+    def __hash__(self) -> int:
+        """Quick, for sets of scopes are looked up: by what hardly any two versions of a scope share."""
+        return hash((self.id, self.create.names, self.read.names, self.update.names, self.delete.names))
+
     def selection(self, action: Action) -> ModuleSet:
         """The modules this scope selects for an action."""
         return (self.create, self.read, self.update, self.delete)[action]

@@ -4,7 +4,7 @@ from typing import Final
 from urllib.parse import quote
 
 from gateway.domain.principal import Principal, PrincipalKind
-from gateway.domain.rights import ModuleIndex, Rights
+from gateway.domain.rights import ModuleIndex
 from gateway.domain.scope import Scope
 from gateway.domain.scope_use import MemberKind, MemberUse
 from gateway.domain.token import ScopesFrom, TokenFacts, WithoutScope
@@ -39,13 +39,12 @@ def principal_of_bearer(  # noqa: PLR0913 - one argument a fact, all of them nee
         member_scopes = (full_access,)
     scopes = token_scopes if facts.scopes_from is ScopesFrom.TOKEN else member_scopes
     named = token_scopes if facts.scopes_from is ScopesFrom.BOTH else None
-    rights = Rights.of(scopes, index)
     return Principal(
         facts.kind,
         f"{facts.kind}:{shown(facts.name)}",
         facts.name,
         scopes,
-        rights if named is None else rights.within(Rights.of(named, index)),
+        index.rights_of(scopes) if named is None else index.rights_of(scopes, named),
         token_scopes=named,
     )
 

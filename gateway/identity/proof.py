@@ -8,7 +8,7 @@ from typing import Protocol
 from gateway.domain.change import EVERY_SUBJECT, ChangeKind
 from gateway.domain.key import KeyRecord
 from gateway.domain.principal import Principal, PrincipalKind
-from gateway.domain.rights import ModuleIndex, Rights
+from gateway.domain.rights import ModuleIndex
 from gateway.domain.scope import Scope
 from gateway.domain.token import ScopesFrom, TokenFacts, WithoutScope
 from gateway.identity.bearers import members_of, principal_of_bearer
@@ -71,9 +71,9 @@ class KeyProof:
             f"key:{record.id}",
             record.label,
             record.scopes,
-            Rights.of(record.scopes, index),
+            index.rights_of(record.scopes),
             trial,
-            None if trial is None else Rights.of(trial, index),
+            None if trial is None else index.rights_of(trial),
             record.id,
         )
 

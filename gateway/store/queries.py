@@ -1,6 +1,7 @@
 """The questions in SQL, made once, and the rows of their answers as the house's nouns."""
 
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 from typing import Any, Final
 
 from sqlalchemy import Row, Select, and_, bindparam, func, or_, select
@@ -13,6 +14,9 @@ from gateway.store.membership import Membership
 from gateway.store.schema import api_keys, audit, changes, key_scopes, key_secrets, members, scopes
 
 Rows = Sequence[Row[Any]]
+
+MOST_SHARED: Final = 4096
+"""How many scopes, and how many sets of them, are one object for all callers that have the same."""
 
 _SCOPE: Final = (
     scopes.c.id.label("scope_id"),
@@ -134,18 +138,36 @@ def module_set(text: str) -> ModuleSet:
 
 def scope_of(row: Row[Any]) -> Scope:
     """The scope in a row."""
-    return Scope(
-        id=row.scope_id,
-        name=row.name,
-        label=row.scope_label,
-        mode=Mode(row.mode),
-        create=module_set(row.create_modules),
-        read=module_set(row.read_modules),
-        update=module_set(row.update_modules),
-        delete=module_set(row.delete_modules),
-        bypass_enabled_flag=row.bypass_enabled_flag,
-        locked=row.locked,
+    return _scope(
+        row.scope_id,
+        row.name,
+        row.scope_label,
+        row.mode,
+        (row.create_modules, row.read_modules, row.update_modules, row.delete_modules),
+        row.bypass_enabled_flag,
+        row.locked,
     )
+
+
+@lru_cache(MOST_SHARED)
+def _scope(  # noqa: PLR0913 - one argument a column
+    scope_id: int,
+    name: str,
+    label: str,
+    mode: str,
+    module_sets: tuple[str, str, str, str],
+    bypass_enabled_flag: bool,  # noqa: FBT001 - a column
+    locked: bool,  # noqa: FBT001 - a column
+) -> Scope:
+    """The scope with these columns, read once however many have it: it is most of what a caller takes."""
+    create, read, update, delete = map(module_set, module_sets)
+    return Scope(scope_id, name, label, Mode(mode), create, read, update, delete, bypass_enabled_flag, locked)
+
+
+@lru_cache(MOST_SHARED)
+def shared(scopes_of: tuple[Scope, ...]) -> tuple[Scope, ...]:
+    """These scopes, as the one object that all who have the same hold."""
+    return scopes_of
 
 
 def membership_of(row: Row[Any]) -> Membership:
@@ -162,8 +184,8 @@ def record_of(rows: Rows, expires_at: float | None) -> KeyRecord:
         id=first.id,
         label=first.label,
         state=KeyState(first.state),
-        scopes=scopes_of,
-        trial=trial if first.on_trial else None,
+        scopes=shared(scopes_of),
+        trial=shared(trial) if first.on_trial else None,
         expires_at=expires_at,
     )
 

@@ -193,7 +193,7 @@ def _by_kind(members: Iterable[MemberUse]) -> dict[str, list[str]]:
 
 
 def _by_id(scopes: Mapping[int, Scope]) -> tuple[Scope, ...]:
-    return tuple(scopes[number] for number in sorted(scopes))
+    return queries.shared(tuple(scopes[number] for number in sorted(scopes)))
 
 
 def _reading_order(membership: Membership) -> tuple[str, int, str]:

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.domain.action import Action
-from gateway.domain.rights import ModuleIndex, Rights
+from gateway.domain.rights import MOST_COMPILED, ModuleIndex, Rights
 from gateway.domain.scope import Mode, ModuleSet, Scope, Vote
 
 MAPPED = ("accounts", "bookings", "courses", "users")
@@ -100,6 +100,24 @@ def test_the_votes_of_the_scopes_add_up_to_the_rights(held: list[Scope], action:
     votes = {scope.vote(action, module) for scope in held}
     by_votes = Vote.ALLOW in votes and Vote.DENY not in votes
     assert Rights.of(held, INDEX).covers(action, INDEX.bits[module]) is by_votes
+
+
+@given(st.lists(st.tuples(scope_lists, scope_lists), max_size=2))
+def test_what_is_kept_compiled_is_what_compiling_says(held: list[tuple[list[Scope], list[Scope]]]) -> None:
+    index = ModuleIndex.of(MAPPED)
+    for one, other in held * 2:
+        first, second = Rights.of(one, index), Rights.of(other, index)
+        assert index.rights_of(tuple(one)) == first
+        assert index.rights_of(tuple(one), tuple(other)) == first.within(second)
+
+
+def test_equal_scopes_are_compiled_once_and_no_more_sets_are_kept_than_fit() -> None:
+    index = ModuleIndex.of(MAPPED)
+    sets = [(Scope(number, "s", "", Mode.DENY),) for number in range(MOST_COMPILED + 10)]
+    assert index.rights_of(sets[0]) is index.rights_of((Scope(0, "s", "", Mode.DENY),))
+    for one in sets:
+        index.rights_of(one)
+    assert len(index.compiled) <= MOST_COMPILED
 
 
 def test_no_scope_grants_nothing_to_any_bit() -> None:
