@@ -3,7 +3,7 @@
 from time import time
 from typing import TYPE_CHECKING, Final
 
-from gateway.decision.decide import deciding_scope
+from gateway.decision.settled import settled_by
 from gateway.domain.exchange import Exchange, Outcome
 from gateway.domain.target import Target
 from gateway.domain.verdict import Reason, Refusal
@@ -41,7 +41,7 @@ def record_of(turn: "Turn", outcome: Outcome, now: float) -> Exchange:
     if permit is not None and principal is not None and target is not None:
         scopes = principal.scopes
         proven_alone = len(scopes) == 1 and permit.principal is principal
-        scope = scopes[0].name if proven_alone else deciding_scope(scopes, target)
+        scope = scopes[0].name if proven_alone else settled_by(principal, target)
     return Exchange(
         turn.ts,
         turn.request_id.decode("ascii"),
