@@ -238,7 +238,7 @@ class Identity:
         expires = now + proof.expires_at - time()
         principal = proof.principal(self._index)
         found = now - proof.age
-        return Known(proof, principal, self._index, found, expires, generation, proof.rests_on())
+        return Known(proof, principal, self._index, found, expires, generation)
 
     def retire(self) -> None:
         """Another configuration is in force: what is found by this one's rules is used once, and not kept.

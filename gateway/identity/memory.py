@@ -8,7 +8,7 @@ nothing is remembered until it is read again.
 import asyncio
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import inf
 from time import monotonic
 from typing import Final
@@ -42,7 +42,7 @@ LEAST_BELIEVED: Final = 1.0
 class Known:
     """A credential that was good when it was found, with the principal it proves under one set of modules.
 
-    Times are monotonic seconds: when it was found, and when it expires. What it rests on must not have
+    Times are monotonic seconds: when it was found, and when it expires. What the proof rests on must not have
     changed since `generation`. `stale_until` is set when it could not be found again for want of the store.
     """
 
@@ -52,7 +52,6 @@ class Known:
     found: float
     expires: float
     generation: int
-    rests_on: frozenset[Subject]
     stale_until: float = inf
 
 
@@ -109,13 +108,17 @@ class Memory:
             self._known.update(before)
 
     def known(self, digest: bytes) -> Known | None:
-        """Who has the credential with this digest, unless what it rests on has changed since it was found."""
+        """Who has the credential with this digest, unless what it rests on has changed since it was found.
+
+        What has not changed by this generation is not held against the changes again before the next one.
+        """
         known = self._known.get(digest)
-        if known is None:
-            return None
+        if known is None or known.generation == self.generation:
+            return known
         changed = self._changed
-        if any(changed.get(subject, -1) > known.generation for subject in known.rests_on):
+        if any(changed.get(subject, -1) > known.generation for subject in known.proof.rests_on()):
             return None
+        known = self._known[digest] = replace(known, generation=self.generation)
         return known
 
     def met(self, digest: bytes) -> bool:
