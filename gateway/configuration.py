@@ -8,6 +8,7 @@ from typing import NamedTuple
 import orjson
 
 from gateway.certificates import check_certificates
+from gateway.collector import collecting_later
 from gateway.document.files import Files
 from gateway.document.problem import SettingsError
 from gateway.document.section import read_section
@@ -28,6 +29,7 @@ class Configuration(NamedTuple):
     routes: RouteTable
 
 
+@collecting_later()
 def load_everything(
     path: Path, environment: Mapping[str, str], *, certificates: bool = True, files: Files | None = None
 ) -> Configuration:

@@ -14,6 +14,7 @@ from typing import Any, Final
 import click
 
 from gateway import __version__
+from gateway.collector import collecting_later
 
 COMMANDS: Final[dict[str, str]] = {
     "serve": "gateway.cli.serve:serve",
@@ -46,7 +47,8 @@ class LazyGroup(click.Group):
         if place is None:
             return None
         module, name = place.split(":")
-        command = getattr(import_module(module), name)
+        with collecting_later():
+            command = getattr(import_module(module), name)
         return command if isinstance(command, click.Command) else None
 
     def main(self, *args: Any, **extra: Any) -> Any:  # noqa: ANN401 - click's own signature

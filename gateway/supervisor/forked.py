@@ -6,6 +6,7 @@ this is for the start alone: whoever takes a worker's place later is spawned.
 """
 
 import asyncio
+import gc
 import os
 import signal
 import socket
@@ -45,6 +46,7 @@ def fork_workers(
     if not CAN_TELL_ENDS or not _is_alone():
         return []
     forked: list[Forked] = []
+    gc.freeze()  # the collector's marks on what is shared would make copies of it
     with signals_blocked():
         for listener in listeners:
             strangers = {*listeners, *of_the_parent, *(one.link for one in forked)} - {listener}
