@@ -28,7 +28,7 @@ from bench.effort import QUICK, WHOLE, Plan
 from bench.machine import UnfitMachineError, this_machine, two_cores, usable_cores
 from bench.peers import PEERS
 from bench.picture import draw
-from bench.process import BENCH, PeerFailedError, keep_bytecode
+from bench.process import BENCH, ROOT, PeerFailedError, keep_bytecode
 from bench.report import into_document, markdown
 from bench.results import Measured, Occasion, Results
 from bench.rounds import measure_all
@@ -123,7 +123,7 @@ def measured(asked: argparse.Namespace, out: Path) -> Results:
     plan, tools = planned(asked), gathered(asked)
     os.sched_setaffinity(0, set(cores.load))
     date = time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime())
-    occasion = Occasion(date, " ".join(["python -m bench.run", *sys.argv[1:]]), this_machine())
+    occasion = Occasion(date, command_line(sys.argv[1:]), this_machine())
     done: list[Measured] = []
     for case in asked.cases:
         with ExitStack() as servers:
@@ -137,6 +137,11 @@ def measured(asked: argparse.Namespace, out: Path) -> Results:
             done.append(one_case(case, site, occasion))
         Results(tuple(done)).write(out / "samples.json")
     return Results(tuple(done))
+
+
+def command_line(words: Sequence[str]) -> str:
+    """What was asked for, as it is published: places below this tree are told from there."""
+    return " ".join(["python -m bench.run", *(word.replace(f"{ROOT}/", "") for word in words)])
 
 
 def one_case(case: Case, site: Site, occasion: Occasion) -> Measured:

@@ -34,6 +34,8 @@ NAMES: Final = {COMPILED: "a gateway compiled by `make compiled`, which takes a 
 """Program → what people are told is missing, where its name does not tell."""
 
 INSTALL_SECONDS: Final = 300
+NOT_FOR_INSTALLERS: Final = frozenset({"PYTHONPYCACHEPREFIX", "MAKEFLAGS", "MAKELEVEL", "MFLAGS"})
+"""What `make bench` and the benchmark itself set for what is measured: a `make` below would heed it, too."""
 NONE_GIVEN: Final[Mapping[str, Path]] = MappingProxyType({})
 
 
@@ -119,7 +121,8 @@ def _install(name: str, own: Path) -> None:
 
 def _quietly(*argv: str | Path) -> bool:
     """Run an installer; RUNLEVEL=1 keeps Debian from starting what it installs as a service."""
-    environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive", "RUNLEVEL": "1"}
+    own = {name: value for name, value in os.environ.items() if name not in NOT_FOR_INSTALLERS}
+    environment = {**own, "DEBIAN_FRONTEND": "noninteractive", "RUNLEVEL": "1"}
     print(f"installing: {' '.join(map(str, argv[-2:]))}", file=sys.stderr)
     try:
         ended = subprocess.run(

@@ -16,8 +16,8 @@ from bench.tools import Toolbox
 
 GIT_SECONDS: Final = 60
 ASKED_PLACE: Final = "import gateway; print(gateway.__file__)"
-SAFE: Final = {"PYTHONSAFEPATH": "1"}
-"""Keeps an interpreter from taking the gateway of the directory that it is started in."""
+SAFE: Final = {"PYTHONSAFEPATH": "1", "PYTHONPATH": ""}
+"""Keeps an interpreter from taking a gateway that is not its own: of the directory it is started in, say."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +42,7 @@ def of_tree(tree: Path) -> Program:
 
     Raises PeerFailedError unless it is that tree's sources that would be run.
     """
-    environment = {"PYTHONPATH": str(tree), **SAFE}
+    environment = {**SAFE, "PYTHONPATH": str(tree)}
     place = told_by(sys.executable, environment, ASKED_PLACE)
     if not place or not Path(place).is_relative_to(tree):
         raise PeerFailedError(f"{tree} has no package `gateway` that can be imported")

@@ -18,7 +18,7 @@ from bench.peers.scopegate import FEW, merged, paths_over, route_map
 from bench.process import ROOT, PeerFailedError
 from bench.readings import Figures
 from bench.rounds import interleaved, measure_all
-from bench.run import arguments, planned
+from bench.run import arguments, command_line, planned
 from bench.subject import claims
 from bench.tools import gather
 from bench.trees import compiled_rooms, differing, of_compiled, of_tree, sources
@@ -97,6 +97,12 @@ def test_rounds_and_lengths_are_those_asked_for_and_parts_left_out_stay_out() ->
     short = planned(arguments(["--rounds", "2", "--seconds", "1"]))
     assert (short.rounds, short.core.saturation, short.core.at_rate) == (2, 1, 1)
     assert (short.case.at_rate, short.latency.saturation) == (0, 0)
+
+
+def test_no_place_of_this_machine_is_published_with_the_command() -> None:
+    words = ["--compiled", f"{ROOT}/build/compiled/env/bin/python", "--quick"]
+    told = command_line(words)
+    assert told == "python -m bench.run --compiled build/compiled/env/bin/python --quick"
 
 
 # Interleaved rounds
