@@ -25,6 +25,7 @@ from gateways import GatewayUnderTest
 from load import Load, load_on
 from operations import ask, fetched, readiness, told, until
 from signing_keys import SigningKey
+from stopwatch import Stopwatch
 
 Believer = Callable[..., Any]
 
@@ -139,9 +140,9 @@ def test_forged_tokens_keep_a_rotation_waiting_for_the_stated_pause_at_most(
         assert told(bearing(gateway, fresh(breakable))) == PERMITTED
         assert told(bearing(gateway, fresh(breakable, stranger))) == INVALID
         breakable.rotate()
-        rotated = time.monotonic()
+        rotated = Stopwatch()
         until(lambda: told(bearing(gateway, fresh(breakable))) == PERMITTED)
-        assert time.monotonic() - rotated < pause + 1.0
+        assert rotated.seconds < pause + 1.0
 
 
 # The server is away
@@ -194,13 +195,13 @@ def test_a_server_that_hangs_delays_nobody_whose_key_is_known(
         stranger = SigningKey.made("ES256")
         over = time.monotonic() + 2.5
         while time.monotonic() < over:
-            began = time.monotonic()
+            watch = Stopwatch()
             assert told(bearing(gateway, fresh(breakable))) == PERMITTED
-            slowest = max(slowest, time.monotonic() - began)
+            slowest = max(slowest, watch.seconds)
         assert slowest < 1.0
-        began = time.monotonic()
+        watch = Stopwatch()
         assert told(bearing(gateway, fresh(breakable, stranger))) == NO_KEYS
-        assert time.monotonic() - began < 4.0
+        assert watch.seconds < 4.0
         breakable.thaw()
         until(lambda: told(bearing(gateway, fresh(breakable, stranger))) == INVALID)
 
@@ -231,9 +232,9 @@ def test_an_opaque_token_that_was_taken_back_is_refused_once_it_is_forgotten(
         token = issuer.for_client(kind="opaque")
         assert {told(bearing(gateway, token)) for _ in range(8)} == {PERMITTED}
         issuer.revoke(token)
-        revoked = time.monotonic()
+        revoked = Stopwatch()
         until(lambda: {told(bearing(gateway, token)) for _ in range(8)} == {INVALID}, within=5)
-        assert time.monotonic() - revoked < 4
+        assert revoked.seconds < 4
 
 
 @pytest.mark.parametrize("what", ["is killed", "hangs", "knows the gateway no more"])

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from stores import put_new_store
+from waiting import until
 
 from gateway.configuration import load_everything
 from gateway.control.keys import create_key
@@ -103,6 +104,11 @@ class PlaneUnderTest:
     async def key(self, *scopes: str, label: str = "an integration", expires_at: float | None = None) -> str:
         """Make a key with scopes; the secret."""
         return (await create_key(self.store, "tests", label, scopes, expires_at)).secret
+
+    async def until_heard(self) -> None:
+        """Wait until the worker has heard of every change so far, and forgets nobody for them later."""
+        latest = await self.store.latest_change()
+        await until(lambda: self.worker.follower.seen >= latest)
 
     async def until_logged(self, count: int, within: float = 5.0) -> None:
         """Wait until that many exchanges are in the access log."""

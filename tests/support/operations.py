@@ -20,6 +20,7 @@ from conversations import Answered, conversation
 from feeds import Feed, running_feed
 from gateways import READY, GatewayUnderTest
 from prometheus_client.parser import text_string_to_metric_families
+from stopwatch import Stopwatch
 
 PATIENCE = 20.0
 """How long a condition may take before a test calls it false, in seconds."""
@@ -30,9 +31,9 @@ IN_FORCE_WITHIN = 1.0
 
 def until(holds: Callable[[], Any], within: float = PATIENCE) -> Any:  # noqa: ANN401 - whatever the condition is
     """Wait for a condition; what it came to."""
-    deadline = time.monotonic() + within
+    watch = Stopwatch()
     while not (value := holds()):
-        assert time.monotonic() < deadline, "waited in vain"
+        assert not watch.is_past(within), "waited in vain"
         time.sleep(0.02)
     return value
 

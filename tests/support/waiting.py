@@ -4,7 +4,11 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Final
 
+from stopwatch import Stopwatch
+
 LOOK_EVERY: Final = 0.02
+AT_MOST: Final = 60.0
+"""Seconds after which a wait is in vain, whatever held it up."""
 
 
 async def until(happened: Callable[[], bool], within: float = 5.0) -> None:
@@ -18,6 +22,9 @@ async def until(happened: Callable[[], bool], within: float = 5.0) -> None:
 
 async def until_so(happened: Callable[[], Awaitable[bool]], within: float = 5.0) -> None:
     """Wait until an awaited question is answered with yes. Raises TimeoutError."""
-    async with asyncio.timeout(within):
-        while not await happened():  # noqa: ASYNC110 - what is waited for is outside, and announces nothing
+    watch = Stopwatch()
+    async with asyncio.timeout(AT_MOST):
+        while not await happened():
+            if watch.is_past(within):
+                raise TimeoutError
             await asyncio.sleep(LOOK_EVERY)

@@ -92,6 +92,7 @@ async def test_what_needs_no_store_is_answered_while_it_is_broken(
 async def test_a_key_that_is_remembered_is_served_while_the_store_is_away(
     plane: PlaneUnderTest, key: str
 ) -> None:
+    await plane.until_heard()
     assert (await ask(plane.port, "GET", "/v2/courses", f"X-API-Key: {key}")).status == 200
     removed(plane.directory / "scopegate.db")
     assert (await ask(plane.port, "GET", "/v2/courses", f"X-API-Key: {key}")).status == 200
