@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from sys import intern
 from typing import Final, TypeGuard
 
 from gateway.domain.principal import PrincipalKind
@@ -43,6 +44,7 @@ def facts_in(claims: Mapping[str, object], names: ClaimNames, expires_at: float)
 
     A client speaks for itself where the token names no user and has no subject, or one that is the client
     (RFC 9068 §2.2). A token of a user that lacks the configured claim is nobody's: least of all its client's.
+    Roles and scopes that many tokens name are held once, as long as any token with them is remembered.
     """
     if "cnf" in claims:
         return BOUND
@@ -63,7 +65,7 @@ def facts_in(claims: Mapping[str, object], names: ClaimNames, expires_at: float)
         PrincipalKind.CLIENT if itself else PrincipalKind.USER,
         names.prefix + name,
         names.issuer,
-        tuple(names.prefix + role for role in roles),
+        tuple(intern(names.prefix + role) for role in roles),
         scopes,
         names.scopes_from,
         expires_at,
@@ -113,7 +115,7 @@ def _values(claims: Mapping[str, object], path: str) -> tuple[str, ...] | Flaw:
     listed = [] if found is None else found.split(" ") if isinstance(found, str) else found
     if not isinstance(listed, list) or not all(isinstance(value, str) for value in listed):
         return _odd(path, "a text of scopes, or a list of them")
-    return tuple(dict.fromkeys(value for value in listed if value))
+    return tuple(dict.fromkeys(intern(value) for value in listed if value))
 
 
 def _odd(path: str, wanted: str) -> Flaw:

@@ -301,3 +301,13 @@ def test_what_logs_and_feeds_are_told_of_a_name_is_visible_ascii_without_quotes_
 def test_what_a_token_says_is_kept_with_where_its_scopes_come_from() -> None:
     found = facts_in({"sub": "ada"}, ClaimNames(ISSUER, scopes_from=ScopesFrom.BOTH), 1234.5)
     assert found == TokenFacts(USER, "ada", ISSUER, (), (), ScopesFrom.BOTH, 1234.5)
+
+
+@pytest.mark.parametrize("names", [PLAIN, ClaimNames("https://id.example.com", prefix="acme:")])
+def test_tokens_that_name_the_same_roles_and_scopes_hold_them_once(names: ClaimNames) -> None:
+    first, second = (
+        facts({"sub": user, "roles": ["staff", "trainer"], "scope": "openid courses"}, names)
+        for user in ("ada", "bob")
+    )
+    pairs = zip((*first.roles, *first.scopes), (*second.roles, *second.scopes), strict=True)
+    assert all(one is other for one, other in pairs)
