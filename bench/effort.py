@@ -11,7 +11,7 @@ MIB: Final = 2**20
 class Effort:
     """How long each part of one measurement takes, in whole seconds (0: left out), and the fixed rate.
 
-    `tries` is how often saturation is measured at most when other programs disturb it.
+    `tries` is how often each part is measured at most when other programs disturb it.
     """
 
     warm_up: int
@@ -59,7 +59,7 @@ WHOLE: Final = Plan(
     rounds=5,
     core=Effort(warm_up=1, saturation=6, at_rate=3, tries=2),
     case=Effort(warm_up=1, saturation=2, at_rate=0, tries=2),
-    latency=Effort(warm_up=1, saturation=0, at_rate=10),
+    latency=Effort(warm_up=1, saturation=0, at_rate=10, tries=3),
     sizes=Sizes(
         routes=10_000,
         keys=(100_000, 1_000_000),

@@ -250,3 +250,11 @@ def _beside(case: str, beside: str, *rows: tuple[str, dict[str, float]]) -> Resu
 def test_a_target_reads_the_figure_that_it_names(results: Results, what: str, figure: float) -> None:
     judged = {verdict.target.what: verdict.figure for verdict in verdicts(results)}
     assert judged[what] == pytest.approx(figure)
+
+
+@pytest.mark.parametrize(("late", "told"), [(400.0, True), (100.0, False)])
+def test_a_client_that_was_late_itself_is_told_of(late: float, *, told: bool) -> None:
+    figures = {"p99": 500.0, "late_p99": late}
+    case = replace(CORE, readings=[Reading("gateway", 0, figures)])
+    line = "- **Scopegate**: of its p99, 400 µs are the client's own lateness."
+    assert (line in markdown(Results((case,)))) is told
