@@ -181,7 +181,7 @@ class _Builder:
             self.document.lines[location] = _line(event)
         if depth > DEEPEST:
             raise _UnreadableError(_line(event), f"is nested deeper than {DEEPEST} levels")
-        if type(event) is yaml.ScalarEvent and event.anchor is None and event.tag is None:
+        if isinstance(event, yaml.ScalarEvent) and event.anchor is None and event.tag is None:
             return self._scalar(event, location)
         if isinstance(event, yaml.AliasEvent):
             self.document.complain(
@@ -216,8 +216,9 @@ class _Builder:
                 self._twice(event, (*location, key), first)
                 self._value(next(self.events), (*location, f"{key}?"), depth + 1)
                 continue
-            self.document.lines[*location, key] = _line(event)
-            mapping[key] = self._value(next(self.events), (*location, key), depth + 1)
+            here = (*location, key)
+            self.document.lines[here] = _line(event)
+            mapping[key] = self._value(next(self.events), here, depth + 1)
         return mapping
 
     def _twice(self, event: yaml.Event, location: Location, first: int | None) -> None:
