@@ -1,7 +1,11 @@
 """How the tests run, wherever they run."""
 
 import os
+from collections.abc import Iterator
+from pathlib import Path
 
+import pytest
+from commands import Commands, ready_commands
 from hypothesis import HealthCheck, settings
 
 # Property tests judge what is computed: on a machine that is busy with others, slowness is no failure.
@@ -12,3 +16,10 @@ settings.load_profile("unhurried")
 def pytest_xdist_auto_num_workers() -> int:
     """Two processes a core for `-n auto`: most of what the tests do is waiting for others."""
     return 2 * (os.cpu_count() or 1)
+
+
+@pytest.fixture(scope="session")
+def commands() -> Iterator[Commands]:
+    """Commands for whatever configuration: `commands.on(file)`."""
+    with ready_commands(Path("nowhere.yaml")) as commands:
+        yield commands

@@ -2,11 +2,10 @@
 
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from commands import Commands, ready_commands
+from commands import Commands
 from gateways import run_cli, write_configuration
 
 COMMANDS = [
@@ -41,12 +40,12 @@ def called(command: tuple[str, ...]) -> str:
 
 
 @pytest.fixture(scope="module")
-def prepared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Commands]:
+def prepared(tmp_path_factory: pytest.TempPathFactory, commands: Commands) -> Commands:
     """A good configuration whose store has one scope `website` and no key."""
     file = write_configuration(tmp_path_factory.mktemp("prepared"), [9])
-    with ready_commands(file) as commands:
-        commands.scope("website", read="courses")
-        yield commands
+    run = commands.on(file)
+    run.scope("website", read="courses")
+    return run
 
 
 @pytest.mark.parametrize("command", COMMANDS, ids=called)

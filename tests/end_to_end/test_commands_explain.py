@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
-from commands import Commands, ready_commands
+from commands import Commands
 from gateways import GatewayUnderTest, write_configuration
 from operations import ask, feed_beside, printed, serving, told, until
 
@@ -40,15 +40,16 @@ class Subject:
 
 
 @pytest.fixture(scope="module")
-def subject(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Subject]:
+def subject(tmp_path_factory: pytest.TempPathFactory, commands: Commands) -> Iterator[Subject]:
     with feed_beside() as feed:
         file = write_configuration(tmp_path_factory.mktemp("explain"), [feed.port])
-        with ready_commands(file) as commands, serving(file) as gateway:
-            commands.scope("reads-courses", read="courses")
-            commands.scope("reads-users", read="users")
-            commands.scope("no-users", "deny", read="users")
-            commands.scope("no-writing", "deny", create="*", update="*", delete="*")
-            yield Subject(gateway, commands)
+        run = commands.on(file)
+        with serving(file) as gateway:
+            run.scope("reads-courses", read="courses")
+            run.scope("reads-users", read="users")
+            run.scope("no-users", "deny", read="users")
+            run.scope("no-writing", "deny", create="*", update="*", delete="*")
+            yield Subject(gateway, run)
 
 
 FLIPS = [

@@ -2,12 +2,11 @@
 
 import json
 import re
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from commands import Commands, ready_commands
+from commands import Commands
 from gateways import ROUTES, write_configuration
 from operations import printed
 
@@ -76,9 +75,8 @@ routes:
 
 
 @pytest.fixture(scope="module")
-def run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Commands]:
-    with ready_commands(write_configuration(tmp_path_factory.mktemp("routes"), [9])) as commands:
-        yield commands
+def run(tmp_path_factory: pytest.TempPathFactory, commands: Commands) -> Commands:
+    return commands.on(write_configuration(tmp_path_factory.mktemp("routes"), [9]))
 
 
 def problem_lines(said: str, file: str) -> dict[int, str]:

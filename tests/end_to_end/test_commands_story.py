@@ -3,12 +3,11 @@
 import hashlib
 import re
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from commands import Commands, ready_commands
+from commands import Commands
 from gateways import write_configuration
 from operations import printed
 
@@ -48,12 +47,6 @@ class Operator:
         assert (done.returncode, done.stdout) == (1, ""), done.stdout
         assert done.stderr.startswith("error: ")
         return done.stderr
-
-
-@pytest.fixture(scope="module")
-def commands() -> Iterator[Commands]:
-    with ready_commands(Path("nowhere.yaml")) as commands:
-        yield commands
 
 
 @pytest.fixture
@@ -231,6 +224,7 @@ def test_existing_keys_come_in_from_a_file_all_or_none(operator: Operator, tmp_p
 
 
 def test_the_store_is_upgraded_once(operator: Operator) -> None:
+    (operator.file.parent / "scopegate.db").unlink()
     first = operator.gets("db", "upgrade")
     assert (first["from"], first["changed"]) == (None, True)
     second = operator.gets("db", "upgrade")

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from commands import Commands, ready_commands
+from commands import Commands
 from gateways import GatewayUnderTest, write_configuration
 from operations import IN_FORCE_WITHIN, ask, feed_beside, printed, serving, told, until
 
@@ -97,26 +97,27 @@ class Subject:
 
 
 @contextmanager
-def running(directory: Path, without_scope: str) -> Iterator[Subject]:
+def running(directory: Path, commands: Commands, without_scope: str) -> Iterator[Subject]:
     """A gateway, and commands, with some scopes to give."""
     told_of = json.dumps({"bearer": {"without_scope": without_scope, "issuers": ISSUERS}})
     with feed_beside() as feed:
         file = write_configuration(directory, [feed.port], main=f"authentication: {told_of}")
-        with ready_commands(file) as commands, serving(file) as gateway:
+        run = commands.on(file)
+        with serving(file) as gateway:
             for name, (mode, sets) in SCOPES.items():
-                commands.scope(name, mode, **sets)
-            yield Subject(gateway, commands)
+                run.scope(name, mode, **sets)
+            yield Subject(gateway, run)
 
 
 @pytest.fixture(scope="module")
-def denying(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Subject]:
-    with running(tmp_path_factory.mktemp("denying"), "deny") as subject:
+def denying(tmp_path_factory: pytest.TempPathFactory, commands: Commands) -> Iterator[Subject]:
+    with running(tmp_path_factory.mktemp("denying"), commands, "deny") as subject:
         yield subject
 
 
 @pytest.fixture(scope="module")
-def open_handed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Subject]:
-    with running(tmp_path_factory.mktemp("open-handed"), "full-access") as subject:
+def open_handed(tmp_path_factory: pytest.TempPathFactory, commands: Commands) -> Iterator[Subject]:
+    with running(tmp_path_factory.mktemp("open-handed"), commands, "full-access") as subject:
         yield subject
 
 

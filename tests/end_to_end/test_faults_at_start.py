@@ -4,26 +4,14 @@ import shutil
 import socket
 import sqlite3
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from commands import Commands, ready_commands
+from commands import Commands
 from feeds import Feed
 from gateways import write_configuration
-from operations import feed_beside, fetched, readiness, serving, status, until
-
-
-@pytest.fixture(scope="module")
-def commands() -> Iterator[Commands]:
-    with ready_commands(Path("nowhere.yaml")) as commands:
-        yield commands
-
-
-@pytest.fixture
-def feed() -> Iterator[Feed]:
-    with feed_beside() as feed:
-        yield feed
+from operations import fetched, readiness, serving, status, until
 
 
 def is_told(done: subprocess.CompletedProcess[str], said: str) -> None:

@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Final
 
 import pytest
-from commands import Commands, ready_commands
+from commands import Commands
 from feeds import Feed
 from gateways import GatewayUnderTest, write_configuration
-from operations import ask, feed_beside, fetched, readiness, said_by, serving, told, until
+from operations import ask, fetched, readiness, said_by, serving, told, until
 from outages import (
     backed_up,
     cut_short,
@@ -32,18 +32,6 @@ REVOKED: Final = (401, "credential_revoked")
 NO_KEY: Final = "imported-from-elsewhere"
 SOON: Final = 4.0
 """Seconds within which a busy machine has the end of an outage, and what was changed meanwhile, in force."""
-
-
-@pytest.fixture(scope="module")
-def commands() -> Iterator[Commands]:
-    with ready_commands(Path("nowhere.yaml")) as commands:
-        yield commands
-
-
-@pytest.fixture
-def feed() -> Iterator[Feed]:
-    with feed_beside() as feed:
-        yield feed
 
 
 @dataclass(frozen=True)

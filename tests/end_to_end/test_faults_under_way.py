@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from commands import Commands, ready_commands
+from commands import Commands
 from conversations import conversation
 from feeds import Feed
 from gateways import GatewayUnderTest, write_configuration
@@ -26,18 +26,6 @@ from operations import (
     told,
     until,
 )
-
-
-@pytest.fixture(scope="module")
-def commands() -> Iterator[Commands]:
-    with ready_commands(Path("nowhere.yaml")) as commands:
-        yield commands
-
-
-@pytest.fixture
-def feed() -> Iterator[Feed]:
-    with feed_beside() as feed:
-        yield feed
 
 
 def moved_away(store: Path, place: Path) -> None:

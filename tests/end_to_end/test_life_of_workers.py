@@ -2,27 +2,14 @@
 
 import os
 import signal
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from commands import Commands, ready_commands
+from commands import Commands
 from feeds import Feed
 from gateways import GatewayUnderTest, write_configuration
-from operations import ask, counted, feed_beside, fetched, readiness, said_by, serving, status, told, until
+from operations import ask, counted, fetched, readiness, said_by, serving, status, told, until
 from outages import removed, restored
-
-
-@pytest.fixture(scope="module")
-def commands() -> Iterator[Commands]:
-    with ready_commands(Path("nowhere.yaml")) as commands:
-        yield commands
-
-
-@pytest.fixture
-def feed() -> Iterator[Feed]:
-    with feed_beside() as feed:
-        yield feed
 
 
 def only_worker_of(gateway: GatewayUnderTest) -> int:

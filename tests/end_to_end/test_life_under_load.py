@@ -12,26 +12,14 @@ from typing import Any, Final
 
 import pytest
 from authorities import Authority
-from commands import Commands, ready_commands
+from commands import Commands
 from feeds import Feed
 from gateways import GatewayUnderTest, write_configuration
 from load import Load, load_on
-from operations import counted, feed_beside, readiness, said_by, serving, until
-from outages import read_only, removed
+from operations import counted, readiness, said_by, serving, until
+from outages import files_of, read_only, removed
 
 RATE = 120.0
-
-
-@pytest.fixture(scope="module")
-def commands() -> Iterator[Commands]:
-    with ready_commands(Path("nowhere.yaml")) as commands:
-        yield commands
-
-
-@pytest.fixture
-def feed() -> Iterator[Feed]:
-    with feed_beside() as feed:
-        yield feed
 
 
 @asynccontextmanager
@@ -135,7 +123,7 @@ def without_a_certificate(directory: Path) -> Iterator[None]:
 def without_the_store(directory: Path) -> Iterator[None]:
     away = removed(directory / "scopegate.db")
     yield
-    for file in away.iterdir():
+    for file in reversed(files_of(away / "scopegate.db")):  # its log first, or it would be given another
         file.rename(directory / file.name)
 
 

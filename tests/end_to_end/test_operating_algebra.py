@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import pytest
-from commands import Commands, ready_commands
+from commands import Commands
 from feeds import Feed
 from gateways import GatewayUnderTest, write_configuration
 from operations import ask, feed_beside, serving, status, told, until
@@ -70,15 +70,15 @@ class Platform:
 
 
 @pytest.fixture(scope="module")
-def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
+def platform(tmp_path_factory: pytest.TempPathFactory, commands: Commands) -> Iterator[Platform]:
     with feed_beside() as feed:
         file = write_configuration(tmp_path_factory.mktemp("algebra"), [feed.port], routes=ROUTES)
-        with ready_commands(file) as commands:
-            for name, (mode, sets) in SCOPES.items():
-                commands.scope(name, mode, **sets)
-            with serving(file) as gateway:
-                keys = {scopes: commands.key(*scopes)[1] for scopes, *_ in ROWS}
-                yield Platform(gateway, feed, commands, keys)
+        run = commands.on(file)
+        for name, (mode, sets) in SCOPES.items():
+            run.scope(name, mode, **sets)
+        with serving(file) as gateway:
+            keys = {scopes: run.key(*scopes)[1] for scopes, *_ in ROWS}
+            yield Platform(gateway, feed, run, keys)
 
 
 @pytest.mark.parametrize(("scopes", "action", "module", "permitted"), ROWS)

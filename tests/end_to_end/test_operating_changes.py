@@ -6,11 +6,12 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager
 
 import pytest
-from commands import Commands, ready_commands
+from commands import Commands
 from conversations import Answered, Conversation, conversation
 from feeds import Feed
 from gateways import GatewayUnderTest, write_configuration
 from operations import IN_FORCE_WITHIN, counted, feed_beside, logged_by, readiness, serving, told, until
+from stopwatch import Stopwatch
 
 CALLERS = 8
 """Connections held open: so many that both workers have some of them, but for one time in a hundred."""
@@ -39,9 +40,9 @@ class Callers:
         self, key: str, expected: tuple[int, str | None], method: str = "GET", path: str = "/v2/courses"
     ) -> None:
         """Ask until all are told that, which has to be so within a second from now."""
-        began = time.monotonic()
+        watch = Stopwatch()
         while (heard := await self.told(key, method, path)) != {expected}:
-            assert time.monotonic() - began < IN_FORCE_WITHIN, heard
+            assert not watch.is_past(IN_FORCE_WITHIN), heard
             await asyncio.sleep(0.02)
 
 
@@ -52,13 +53,13 @@ def feed() -> Iterator[Feed]:
 
 
 @pytest.fixture(scope="module")
-def commands(tmp_path_factory: pytest.TempPathFactory, feed: Feed) -> Iterator[Commands]:
+def commands(tmp_path_factory: pytest.TempPathFactory, commands: Commands, feed: Feed) -> Commands:
     directory = tmp_path_factory.mktemp("changes")
     file = write_configuration(directory, [feed.port], main="workers: 2\ncache: {ttl: 1h, negative_ttl: 1h}")
-    with ready_commands(file) as commands:
-        commands.scope("website", read="courses")
-        commands.scope("booking", create="bookings")
-        yield commands
+    run = commands.on(file)
+    run.scope("website", read="courses")
+    run.scope("booking", create="bookings")
+    return run
 
 
 @pytest.fixture(scope="module")

@@ -5,7 +5,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
-from commands import Commands, ready_commands
+from commands import Commands
 from feeds import Feed
 from gateways import GatewayUnderTest, write_configuration
 from operations import (
@@ -28,12 +28,6 @@ modules: {{{module}: Things}}
 routes:
   - {{path: {path}, module: {module}}}
 """
-
-
-@pytest.fixture(scope="module")
-def commands() -> Iterator[Commands]:
-    with ready_commands(Path("nowhere.yaml")) as commands:
-        yield commands
 
 
 @pytest.fixture

@@ -8,27 +8,15 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from commands import Commands, ready_commands
+from commands import Commands
 from conversations import CutShortError, conversation
 from feeds import OK, Feed
 from gateways import GatewayUnderTest, write_configuration
-from operations import ask, counted, feed_beside, logged, readiness, said_by, serving, status, until
-
-
-@pytest.fixture(scope="module")
-def commands() -> Iterator[Commands]:
-    with ready_commands(Path("nowhere.yaml")) as commands:
-        yield commands
-
-
-@pytest.fixture
-def feed() -> Iterator[Feed]:
-    with feed_beside() as feed:
-        yield feed
+from operations import ask, counted, logged, readiness, said_by, serving, status, until
 
 
 def relative_configuration(directory: Path, port: int) -> Path:

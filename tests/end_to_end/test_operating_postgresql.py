@@ -8,13 +8,12 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
-from commands import Commands, ready_commands
+from commands import Commands
 from feeds import Feed
 from gateways import write_configuration
 from operations import (
     IN_FORCE_WITHIN,
     ask,
-    feed_beside,
     fetched,
     readiness,
     said_by,
@@ -30,18 +29,6 @@ from postgresql import PASSWORD, Server, running_postgresql
 def server() -> Iterator[Server]:
     with running_postgresql() as server:
         yield server
-
-
-@pytest.fixture(scope="module")
-def commands() -> Iterator[Commands]:
-    with ready_commands(Path("nowhere.yaml")) as commands:
-        yield commands
-
-
-@pytest.fixture
-def feed() -> Iterator[Feed]:
-    with feed_beside() as feed:
-        yield feed
 
 
 def configuration(directory: Path, feed: Feed, url: str) -> Path:

@@ -7,25 +7,13 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from commands import Commands, ready_commands
+from commands import Commands
 from conversations import conversation
 from feeds import OK, Feed
 from gateways import ROUTES, GatewayUnderTest, write_configuration
-from operations import ask, counted, feed_beside, readiness, said_by, samples, serving, status, told, until
+from operations import ask, counted, readiness, said_by, samples, serving, status, told, until
 
 IN_FORCE = "the configuration was read again and is in force"
-
-
-@pytest.fixture(scope="module")
-def commands() -> Iterator[Commands]:
-    with ready_commands(Path("nowhere.yaml")) as commands:
-        yield commands
-
-
-@pytest.fixture
-def feed() -> Iterator[Feed]:
-    with feed_beside() as feed:
-        yield feed
 
 
 class Reloading:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
-from commands import ready_commands
+from commands import Commands
 from conversations import Answered
 from feeds import OK, Feed, Received
 from gateways import GatewayUnderTest, write_configuration
@@ -67,7 +67,7 @@ class Watched:
 
 
 @pytest.fixture(scope="module")
-def watched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watched]:
+def watched(tmp_path_factory: pytest.TempPathFactory, commands: Commands) -> Iterator[Watched]:
     with feed_beside() as feed:
         feed.answer = answer_of
         file = write_configuration(
@@ -75,11 +75,12 @@ def watched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watched]:
             [feed.port],
             main="authentication: {api_key: {header: X-API-Key, query: api_key}, realm: training feeds}",
         )
-        with ready_commands(file) as commands, serving(file) as gateway:
-            commands.scope("website", read="courses,bookings")
-            commands.scope("no-users", "deny", read="users")
-            _, key = commands.key("website")
-            _, other = commands.key("website", "no-users")
+        run = commands.on(file)
+        with serving(file) as gateway:
+            run.scope("website", read="courses,bookings")
+            run.scope("no-users", "deny", read="users")
+            _, key = run.key("website")
+            _, other = run.key("website", "no-users")
             yield Watched(gateway, [key, other], traffic(gateway, feed, key, other))
 
 

@@ -10,10 +10,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from commands import ready_commands
+from commands import Commands
 from feeds import Feed
 from gateways import GatewayUnderTest, write_configuration
-from operations import ask, feed_beside, printed, serving, status, told, until
+from operations import ask, printed, serving, status, told, until
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()
@@ -24,12 +24,6 @@ def blocks(language: str) -> list[str]:
     """The README's code blocks in a language, without their indentation."""
     found = re.findall(rf"^( *)```{language}\n(.*?)^ *```$", README, re.MULTILINE | re.DOTALL)
     return [re.sub(rf"^{indent}", "", text, flags=re.MULTILINE) for indent, text in found]
-
-
-@pytest.fixture
-def feed() -> Iterator[Feed]:
-    with feed_beside() as feed:
-        yield feed
 
 
 @pytest.fixture
@@ -94,34 +88,32 @@ def website(tmp_path: Path, feed: Feed) -> Iterator[GatewayUnderTest]:
         yield gateway
 
 
-def test_what_explain_prints_and_how_the_answer_flips_is_as_shown(website: GatewayUnderTest) -> None:
+def test_what_explain_prints_and_how_the_answer_flips_is_as_shown(
+    website: GatewayUnderTest, commands: Commands
+) -> None:
     shown = next(text for text in blocks("console") if "gateway explain" in text)
     command, _, output = shown.partition("\n")
-    with ready_commands(website.file) as run:
-        run.scope("website", read="courses,course-dates")
-        _, key = run.key("website", label="Website")
-        words = shlex.split(command.removeprefix("$ gateway "))
-        done = run(*words)
-        assert done.returncode == 1
-        got = done.stdout.replace(str(website.file.parent) + "/", "").replace(
-            "routes.yaml:4", "routes.yaml:19"
-        )
-        expected = output.replace("feed training (", "feed test (").replace(
-            "feed       training", "feed test"
-        )
-        *lines, elision = flattened(expected)
-        assert (flattened(got)[: len(lines)], elision) == (lines, "…")
-        assert printed(run(*words, "--json"), 1)["permitted"] is False
+    run = commands.on(website.file)
+    run.scope("website", read="courses,course-dates")
+    _, key = run.key("website", label="Website")
+    words = shlex.split(command.removeprefix("$ gateway "))
+    done = run(*words)
+    assert done.returncode == 1
+    got = done.stdout.replace(str(website.file.parent) + "/", "").replace("routes.yaml:4", "routes.yaml:19")
+    expected = output.replace("feed training (", "feed test (").replace("feed       training", "feed test")
+    *lines, elision = flattened(expected)
+    assert (flattened(got)[: len(lines)], elision) == (lines, "…")
+    assert printed(run(*words, "--json"), 1)["permitted"] is False
 
-        before = ask(website, "PATCH", "/v2/courses/1", key=key, body=b"{}")
-        response = next(text for text in blocks("console") if "curl" in text)
-        names = re.findall(r"^([A-Z][A-Za-z-]+): ", response, re.MULTILINE)
-        assert set(names) <= {name for name, _ in before.headers}
-        assert set(before.problem) == set(
-            re.findall(r'"(\w+)":', response.partition("{")[2].partition("\n\n{")[2])
-        )
-        flip = next(text for text in blocks("console") if text.startswith("$ gateway scopes update"))
-        line, _, said = flip.partition("\n")
-        changed = run(*shlex.split(line.removeprefix("$ gateway ")))
-        assert changed.stdout.startswith(said.strip())
-        until(lambda: status(website, "PATCH", "/v2/courses/1", key) == 200, within=2)
+    before = ask(website, "PATCH", "/v2/courses/1", key=key, body=b"{}")
+    response = next(text for text in blocks("console") if "curl" in text)
+    names = re.findall(r"^([A-Z][A-Za-z-]+): ", response, re.MULTILINE)
+    assert set(names) <= {name for name, _ in before.headers}
+    assert set(before.problem) == set(
+        re.findall(r'"(\w+)":', response.partition("{")[2].partition("\n\n{")[2])
+    )
+    flip = next(text for text in blocks("console") if text.startswith("$ gateway scopes update"))
+    line, _, said = flip.partition("\n")
+    changed = run(*shlex.split(line.removeprefix("$ gateway ")))
+    assert changed.stdout.startswith(said.strip())
+    until(lambda: status(website, "PATCH", "/v2/courses/1", key) == 200, within=2)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from authorization_server import AuthorizationServer, running_authorization_server
 from bearers import with_scopes
-from commands import Commands, ready_commands
+from commands import Commands
 from feeds import Feed
 from gateways import GatewayUnderTest, write_configuration
 from operations import feed_beside, serving
@@ -39,12 +39,12 @@ def feed() -> Iterator[Feed]:
 
 
 @pytest.fixture(scope="session")
-def prepared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Commands]:
+def prepared(tmp_path_factory: pytest.TempPathFactory, commands: Commands) -> Commands:
     """Commands on a store with scopes and members, which is copied for every gateway."""
     file = write_configuration(tmp_path_factory.mktemp("prepared"), [9])
-    with ready_commands(file) as commands:
-        with_scopes(commands)
-        yield commands
+    run = commands.on(file)
+    with_scopes(run)
+    return run
 
 
 @pytest.fixture(scope="module")

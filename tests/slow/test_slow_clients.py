@@ -20,20 +20,20 @@ pytestmark = pytest.mark.skipif(
 )
 
 CLIENTS: Final = 200
-SECONDS: Final = 6
+SECONDS: Final = 10
 ROUTES: Final = """\
 feed: test
 modules: {courses: Courses}
 routes:
   - {path: /**, public: true}
 """
-LIMITS: Final = "limits: {header_timeout: 2s, body_idle_timeout: 2s, keepalive_timeout: 2s}"
+LIMITS: Final = "limits: {header_timeout: 4s, body_idle_timeout: 4s, keepalive_timeout: 4s}"
 LARGE: Final = b"HTTP/1.1 200 OK\r\nContent-Length: 2000000\r\n\r\n" + b"x" * 2_000_000
 
 WAYS: Final = {
     "headers": ("-H", "-i", "1"),
-    "bodies": ("-B", "-i", "3", "-s", "8192"),
-    "readers": ("-X", "-w", "64", "-y", "128", "-n", "3", "-z", "8", "-k", "1"),
+    "bodies": ("-B", "-i", "6", "-s", "8192"),
+    "readers": ("-X", "-w", "64", "-y", "128", "-n", "6", "-z", "8", "-k", "1"),
 }
 
 
