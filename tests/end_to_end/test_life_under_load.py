@@ -21,6 +21,9 @@ from outages import files_of, read_only, removed
 
 RATE = 120.0
 
+EVERY_WORKER: Final = 20
+"""Connections at once of which each of two workers has some; so both know the key, whatever comes."""
+
 
 @asynccontextmanager
 async def under_load(
@@ -38,6 +41,7 @@ async def under_load(
             over = asyncio.Event()
             rising = asyncio.create_task(counts_rise(gateway, over))
             await later(lambda: load.answered > RATE)
+            await asyncio.gather(*(load.ask() for _ in range(EVERY_WORKER)))
             yield gateway, load
             over.set()
             await rising

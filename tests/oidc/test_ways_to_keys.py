@@ -103,7 +103,7 @@ def test_fetched_keys_outlast_a_reload_while_the_server_is_away(
     breakable: AuthorizationServer, believer: Believer
 ) -> None:
     with believer("workers: 2", believing(terms_for(breakable))) as (gateway, _):
-        assert {told(bearing(gateway, fresh(breakable))) for _ in range(8)} == {PERMITTED}
+        assert {told(bearing(gateway, fresh(breakable))) for _ in range(20)} == {PERMITTED}
         breakable.kill()
         take_up(gateway, f"{gateway.file.read_text()}\nlimits: {{header_count: 99}}\n")
         assert {told(bearing(gateway, fresh(breakable))) for _ in range(8)} == {PERMITTED}
