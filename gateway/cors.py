@@ -11,7 +11,8 @@ from typing import Final
 
 from gateway.domain.feed import Feed
 from gateway.domain.target import Target, Unmapped
-from gateway.http1.head import FIRST_FINAL, AnswerHead, Section
+from gateway.http1.answer import FIRST_FINAL, AnswerHead
+from gateway.http1.head import Section
 
 EXPOSED: Final = ("X-Request-Id", "Proxy-Status", "Retry-After", "WWW-Authenticate", "Allow")
 """What a page must see to understand a refusal."""
@@ -85,6 +86,10 @@ class OriginPolicies:
             return None
         origins = [value for name, value in section.fields if name.lower() == b"origin"]
         return origins[0] if len(origins) == 1 else None
+
+    def reads(self, name: bytes) -> bool:
+        """Whether the value of a header field, its name in lower case, says which page asks."""
+        return bool(self._policies) and name == b"origin"
 
     def preflight_in(self, method: str, section: Section, origin: bytes) -> Preflight | None:
         """What a request with an origin asks, if it is a preflight and not a request of its own."""

@@ -21,10 +21,11 @@ from gateway.domain.principal import Principal
 from gateway.domain.target import Target, Unmapped
 from gateway.domain.verdict import Reason, Refusal
 from gateway.forward.client_side import ClientSide
-from gateway.forward.header_rules import overriding_method, refused_fields
+from gateway.forward.header_rules import METHOD_OVERRIDES, overriding_method, reading_of, refused_fields
+from gateway.forward.prepared import Prepared
 from gateway.forward.upstream import FeedUpstream
 from gateway.http1.grammar import TOKEN
-from gateway.http1.head import Section
+from gateway.http1.head import VALUES_READ, Section
 from gateway.identity.credential import Credential, CredentialReader
 from gateway.identity.identity import Identity
 from gateway.protected_resource import ProtectedResource
@@ -73,9 +74,15 @@ class Introduction:
     method: str | None
     """The method that an honoured override asks for."""
     refusal: Refusal | None
-    prepared: dict[object, bytes]
+    prepared: Prepared
     origin: bytes | None = None
     """The origin of the page that asks, where a feed has a policy for that."""
+
+    def filled(self, values: list[bytes], length: int | None) -> "Introduction":
+        """What is known from a form, for the section that fills it with these values."""
+        section = self.section.filled(values, length)
+        prepared = Prepared(self.section, self.prepared, values, length)
+        return Introduction(section, self.credential, self.method, self.refusal, prepared, self.origin)
 
 
 class Asked(ClientSide, Protocol):
@@ -152,7 +159,17 @@ class Pipeline:
             elif asked is not None:
                 method = asked.decode("ascii").upper()
         origin = self.origins.origin_in(section)
-        return Introduction(section, credential, method, refusal, {}, origin)
+        return Introduction(section, credential, method, refusal, Prepared(section), origin)
+
+    def reads(self, name: bytes) -> bool:
+        """Whether the value of a header field of this name may say something to `introduce`."""
+        reading = reading_of(name)
+        return (
+            reading in VALUES_READ
+            or reading in METHOD_OVERRIDES
+            or self._credentials.reads(reading)
+            or self.origins.reads(reading)
+        )
 
     def handle(self, asked: Asked) -> None:
         """The life of a request. Nothing is awaited unless the store must be asked who this is."""

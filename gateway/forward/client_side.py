@@ -3,8 +3,10 @@
 from typing import Protocol
 
 from gateway.domain.verdict import Reason
+from gateway.forward.prepared import Prepared
 from gateway.forward.room import Taken
-from gateway.http1.head import AnswerHead, Section
+from gateway.http1.answer import AnswerHead
+from gateway.http1.head import Section
 
 
 class Uplink(Protocol):
@@ -46,7 +48,7 @@ class ClientSide(Protocol):
     section: Section
     own_lines: bytes
     request_id: bytes
-    prepared: dict[object, bytes]
+    prepared: Prepared
     upload_done: bool
     upload_begun: bool
     over: bool

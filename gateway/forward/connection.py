@@ -3,7 +3,6 @@
 import asyncio
 import ssl
 from array import array
-from collections.abc import Callable
 from fcntl import ioctl
 from math import inf
 from termios import FIONREAD
@@ -12,18 +11,16 @@ from typing import Final, Protocol, cast
 
 from gateway.deadlines import Deadlines
 from gateway.domain.verdict import Reason
+from gateway.forward.answer_heads import AnswerHeads
 from gateway.forward.client_side import ClientSide
+from gateway.http1.answer import AnswerHead, InvalidAnswerError
 from gateway.http1.body import LAST_CHUNK, Body, ChunkedBody, FramingError, LengthBody, UntilClose, chunk
 from gateway.http1.grammar import BARE_LINE_END
-from gateway.http1.head import AnswerHead, InvalidAnswerError, parse_answer
 
 LARGEST_HEAD: Final = 64 * 1024
-MOST_FIELDS: Final = 256
 MOST_INTERIM: Final = 16
 """How many 1xx answers one request may have."""
 
-LONGEST_REMEMBERED: Final = 2048
-MOST_REMEMBERED: Final = 1024
 WRITE_BUFFER: Final = 64 * 1024
 
 HTTP_CONTINUE: Final = 100
@@ -43,7 +40,7 @@ class Home(Protocol):
     response_timeout: float
     idle_timeout: float
     deadlines: Deadlines
-    heads: "AnswerHeads"
+    heads: AnswerHeads
     outstanding: int
     failures: int
 
@@ -65,29 +62,6 @@ class Home(Protocol):
     def gone(self, connection: "UpstreamConnection") -> None:
         """A connection is closed."""
         ...
-
-
-class AnswerHeads:
-    """Answer heads read before, byte for byte, bounded: most answers of a feed repeat one another's."""
-
-    def __init__(self, rewritten: Callable[[AnswerHead], AnswerHead] | None = None) -> None:
-        """`rewritten` makes of each head what may cross."""
-        self._read: dict[bytes, AnswerHead] = {}
-        self._rewritten = rewritten
-
-    def read(self, head: bytes) -> AnswerHead:
-        """The head, parsed once. Raises InvalidAnswerError."""
-        known = self._read.get(head)
-        if known is not None:
-            return known
-        read = parse_answer(head, MOST_FIELDS)
-        if self._rewritten is not None:
-            read = self._rewritten(read)
-        if len(head) <= LONGEST_REMEMBERED:
-            if len(self._read) >= MOST_REMEMBERED:
-                self._read.clear()
-            self._read[head] = read
-        return read
 
 
 class UpstreamConnection(asyncio.Protocol):

@@ -14,10 +14,13 @@ from typing import Final, Protocol
 
 from gateway.deadlines import Deadlines
 from gateway.domain.verdict import Reason
+from gateway.forward.answer_heads import AnswerHeads
 from gateway.forward.client_side import Uplink
-from gateway.forward.connection import AnswerHeads, Home, UpstreamConnection
+from gateway.forward.connection import Home, UpstreamConnection
+from gateway.forward.prepared import Prepared
 from gateway.forward.room import Taken
-from gateway.http1.head import AnswerHead, Section
+from gateway.http1.answer import AnswerHead
+from gateway.http1.head import Section
 
 GOOD: Final = range(200, 400)
 SPREAD: Final = 0.1
@@ -82,7 +85,7 @@ class Probe:
         self.method = "GET"
         self.target = self.upgrade = self.own_lines = self.request_id = b""
         self.section = NO_FIELDS
-        self.prepared: dict[object, bytes] = {}
+        self.prepared = Prepared(NO_FIELDS)
         self.upload_done = True
         self.upload_begun = self.over = False
         self.room: Taken | None = None

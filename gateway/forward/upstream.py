@@ -4,25 +4,28 @@ import asyncio
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from time import monotonic
 from typing import Final
 
 from gateway.cors import governed
 from gateway.deadlines import Deadlines
 from gateway.domain.permit import Permit
+from gateway.domain.principal import Principal
 from gateway.domain.verdict import Reason
 from gateway.forward.address import IDEMPOTENT, Address
+from gateway.forward.answer_heads import AnswerHeads
 from gateway.forward.attempt import Attempt
 from gateway.forward.client_side import ClientSide
-from gateway.forward.connection import AnswerHeads, UpstreamConnection
+from gateway.forward.connection import UpstreamConnection
 from gateway.forward.header_rules import HeaderRules, pair_lines
 from gateway.forward.health import HealthChecks, HealthTerms
 from gateway.forward.names import Names
 from gateway.forward.places import HandshakeError, Place
 from gateway.forward.room import Room
+from gateway.http1.head import Section
 
 UPGRADE: Final = b"Connection: Upgrade\r\nUpgrade: %b\r\n"
-MOST_PREPARED: Final = 8
 
 
 log = logging.getLogger(__name__)
@@ -235,19 +238,21 @@ class FeedUpstream:
             self._addresses, key=lambda one: (one.down, one.passed_over(now), one.outstanding, one.chosen)
         )
 
+    def _section_lines(self, section: Section, *, principal: Principal | None, watched: bool) -> bytes:
+        lines = self._rules.for_feed(section, principal, with_credential=watched)
+        if section.host is None:  # HTTP/1.0 knows no Host, and we speak 1.1 (RFC 9112 §3.2)
+            lines = self._own_host + lines
+        return lines
+
     def _request(self, permit: Permit, client: ClientSide) -> bytes:
         """The request's head as the feed gets it: end-to-end fields in order, our own last."""
         _, _, module, action, principal, would_deny = permit
         watched = principal is None and would_deny is not None
         key = (self, principal, watched)
-        section = client.prepared.get(key)
+        section = client.prepared.made.get(key)
         if section is None:
-            if len(client.prepared) >= MOST_PREPARED:
-                client.prepared.clear()
-            section = self._rules.for_feed(client.section, principal, with_credential=watched)
-            if client.section.host is None:  # HTTP/1.0 knows no Host, and we speak 1.1 (RFC 9112 §3.2)
-                section = self._own_host + section
-            client.prepared[key] = section
+            lines = partial(self._section_lines, principal=principal, watched=watched)
+            section = client.prepared.make(key, lines)
         pair = self._pair_lines.get((module, action))
         if pair is None:
             pair = self._pair_lines[module, action] = pair_lines(module, action)

@@ -1,16 +1,16 @@
-"""Heads of requests and of answers: read strictly, once; what is read is a value."""
+"""Heads of requests: read strictly, once; what is read is a value."""
 
 from typing import Final, NamedTuple
 
 import httptools
 
 from gateway.domain.verdict import Reason, Refusal
+from gateway.http1.blanks import filled_value
 from gateway.http1.grammar import (
     CONTENT_LENGTH,
     DEFAULT_PORTS,
     FIELD_SECTION,
     QUERY,
-    STATUS_LINE,
     TOKEN,
     is_authority,
 )
@@ -80,13 +80,19 @@ class RequestLine:
         """HTTP/1.1, where a connection is kept unless someone says otherwise, as against HTTP/1.0."""
 
 
+VALUES_READ: Final = frozenset(
+    {b"connection", b"content-length", b"expect", b"host", b"transfer-encoding", b"upgrade"}
+)
+"""Request fields whose values say what a Section is, beyond that they are there."""
+
+
 class Section:
     """A request's header section, read: its fields and what they say of framing and connection.
 
     `length` is None without Content-Length. `options` are the connection options in lower case.
     """
 
-    __slots__ = ("chunked", "expects_continue", "fields", "host", "length", "options", "upgrade")
+    __slots__ = ("_fields", "_values", "chunked", "expects_continue", "host", "length", "options", "upgrade")
 
     def __init__(  # noqa: PLR0913 - one argument a fact
         self,
@@ -99,13 +105,37 @@ class Section:
         chunked: bool,
         expects_continue: bool,
     ) -> None:
-        self.fields = fields
+        self._fields = fields
+        self._values: list[bytes] | None = None
         self.host = host
         self.length = length
         self.chunked = chunked
         self.options = options
         self.expects_continue = expects_continue
         self.upgrade = upgrade
+
+    @property
+    def fields(self) -> Fields:
+        """The fields in order. Those of a form are filled only if somebody wants to know."""
+        values = self._values
+        if values is not None:
+            self._fields = tuple((name, filled_value(value, values)) for name, value in self._fields)
+            self._values = None
+        return self._fields
+
+    def filled(self, values: list[bytes], length: int | None) -> "Section":
+        """This section, read from a form, with the values that were left blank."""
+        section = Section(
+            self._fields,
+            self.host,
+            self.length if length is None else length,
+            self.options,
+            self.upgrade,
+            chunked=self.chunked,
+            expects_continue=self.expects_continue,
+        )
+        section._values = values
+        return section
 
 
 def malformed(detail: str) -> Refusal:
@@ -169,7 +199,7 @@ class _Lines:
         self.fields.append((name, value.rstrip(b" \t")))
 
 
-def _fields_in(section: bytes) -> Fields | None:
+def fields_in(section: bytes) -> Fields | None:
     """The field lines, if our grammar and llhttp both read the section, and find as many lines in it."""
     if FIELD_SECTION.fullmatch(section) is None:
         return None
@@ -191,7 +221,7 @@ def parse_section(section: bytes, most_fields: int) -> Section | Refusal:
     """
     if section.count(b"\n") > most_fields:
         return Refusal(Reason.HEADERS_TOO_LARGE, f"At most {most_fields} header fields are accepted.")
-    fields = _fields_in(section)
+    fields = fields_in(section)
     if fields is None:
         return malformed("A header field is malformed, or both a length and a transfer coding were sent.")
     seen: dict[bytes, bytes] = {}
@@ -203,7 +233,7 @@ def parse_section(section: bytes, most_fields: int) -> Section | Refusal:
                 return Refusal(Reason.CREDENTIAL_AMBIGUOUS)
             return malformed(f"The header {lower.decode()} may be sent once.")
         if lower == b"connection":
-            options.update(_list_in(value))
+            options.update(list_in(value))
         seen[lower] = value
     return _framed(fields, seen, frozenset(options))
 
@@ -239,132 +269,6 @@ def _is_for_everyone(option: bytes) -> bool:
     return option.startswith(b"x-forwarded-") and option not in OWN_FORWARDED
 
 
-def _list_in(value: bytes) -> list[bytes]:
+def list_in(value: bytes) -> list[bytes]:
     """The members of a comma-separated list, in lower case (RFC 9110 §5.6.1)."""
     return [member for part in value.lower().split(b",") if (member := part.strip(b" \t"))]
-
-
-class AnswerHead:
-    """A feed's answer head, read once for all answers that repeat it byte for byte.
-
-    `start` is what may cross to the client: the status line and the end-to-end fields, Content-Length among
-    them, each with CRLF. `length` is None without Content-Length. `streams` says that it is an event
-    stream, which lasts for as long as somebody listens.
-    """
-
-    __slots__ = ("chunked", "closes", "length", "start", "status", "streams", "upgrade")
-
-    def __init__(  # noqa: PLR0913 - one argument a fact
-        self,
-        status: int,
-        start: bytes,
-        length: int | None,
-        upgrade: bytes | None,
-        *,
-        chunked: bool,
-        closes: bool,
-        streams: bool,
-    ) -> None:
-        self.status = status
-        self.start = start
-        self.length = length
-        self.upgrade = upgrade
-        self.chunked = chunked
-        self.closes = closes
-        self.streams = streams
-
-
-class InvalidAnswerError(Exception):
-    """The feed's answer is not HTTP/1.1 as we read it; says in which way."""
-
-
-ANSWER_HOP_BY_HOP: Final = frozenset(
-    {
-        b"connection",
-        b"keep-alive",
-        b"proxy-authenticate",
-        b"proxy-connection",
-        b"proxy-status",
-        b"te",
-        b"trailer",
-        b"transfer-encoding",
-        b"upgrade",
-        b"x-request-id",
-    }
-)
-"""Answer fields that end here (RFC 9110 §7.6.1). Proxy-Status too, so that a refusal of ours, which carries
-it, is told from an answer of the feed's; and X-Request-Id, which is ours, as it stands in the log."""
-
-
-FIRST_FINAL: Final = 200
-NO_CONTENT: Final = 204
-EVENT_STREAM: Final = b"text/event-stream"
-
-
-def parse_answer(head: bytes, most_fields: int) -> AnswerHead:
-    """Read an answer's head, from the status line to the last field line's CRLF (RFC 9112 §4).
-
-    Raises InvalidAnswerError: an answer that can be read in two ways is not relayed.
-    """
-    line, _, section = head.partition(b"\r\n")
-    matched = STATUS_LINE.fullmatch(line)
-    if matched is None:
-        raise InvalidAnswerError("the status line is malformed")
-    if section.count(b"\n") > most_fields:
-        raise InvalidAnswerError("the header section has too many fields")
-    fields = _fields_in(section)
-    if fields is None:
-        raise InvalidAnswerError("a header field is malformed")
-    options: set[bytes] = set()
-    lengths: list[bytes] = []
-    codings: list[bytes] = []
-    upgrade = None
-    streams = False
-    for name, value in fields:
-        lower = name.lower()
-        if lower == b"connection":
-            options.update(_list_in(value))
-        elif lower == b"content-length":
-            lengths.append(value)
-        elif lower == b"transfer-encoding":
-            codings.append(value.lower())
-        elif lower == b"upgrade":
-            upgrade = value
-        elif lower == b"content-type":
-            streams |= value.partition(b";")[0].strip(b" \t").lower() == EVENT_STREAM
-    length = _answer_length(lengths, codings, old=matched[1] == b"0")
-    status = int(matched[2])
-    unsized = status < FIRST_FINAL or status == NO_CONTENT
-    return AnswerHead(
-        status,
-        b"HTTP/1.1 %b %b\r\n" % (matched[2], matched[3]) + _answer_section(fields, options, unsized=unsized),
-        length,
-        upgrade,
-        chunked=bool(codings),
-        closes=b"close" in options or (matched[1] == b"0" and b"keep-alive" not in options),
-        streams=streams,
-    )
-
-
-def _answer_length(lengths: list[bytes], codings: list[bytes], *, old: bool) -> int | None:
-    if codings and (codings != [b"chunked"] or lengths or old):
-        raise InvalidAnswerError("the framing is not clear: Transfer-Encoding beside something else")
-    if not lengths:
-        return None
-    if len(lengths) > 1 or CONTENT_LENGTH.fullmatch(lengths[0]) is None:
-        raise InvalidAnswerError("the Content-Length is not one plain decimal number")
-    return int(lengths[0])
-
-
-def _answer_section(fields: Fields, options: set[bytes], *, unsized: bool) -> bytes:
-    """The lines that may cross; an `unsized` answer has no Content-Length (RFC 9110 §8.6)."""
-    kept: list[bytes] = []
-    for name, value in fields:
-        lower = name.lower()
-        if lower == b"content-length":
-            if unsized:
-                continue
-        elif lower in ANSWER_HOP_BY_HOP or lower in options:
-            continue
-        kept.append(b"%b: %b\r\n" % (name, value))
-    return b"".join(kept)

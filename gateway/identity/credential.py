@@ -78,6 +78,10 @@ class CredentialReader:
             return _token(tokens[0])
         return None
 
+    def reads(self, name: bytes) -> bool:
+        """Whether a header field, its name in lower case, may hold a credential."""
+        return name in (self._header, b"authorization")
+
     def in_query(self, query: bytes, found: Credential | Refusal | None) -> Credential | Refusal | None:
         """The credential in the query, where that is allowed, beside what the fields held."""
         if self._query is None or self._query not in unquote_to_bytes(query):

@@ -192,7 +192,7 @@ class ClientConnection(asyncio.Protocol):
         line = parse_request_line(parts.line)
         if isinstance(line, Refusal):
             return self._refuse_unread(line)
-        introduction = self.listener.introduction(parts.section)
+        introduction = self.listener.introductions.of(parts.section)
         if isinstance(introduction, Refusal):
             return self._refuse_unread(introduction, line)
         broken = misfit(line, introduction.section, limits.body, self.peer.scheme)

@@ -11,24 +11,19 @@ from gateway.deadlines import Deadlines
 from gateway.domain.ports import Observer
 from gateway.domain.verdict import Reason, Refusal
 from gateway.forward.forwarded import Networks
-from gateway.http1.head import RequestLine, parse_section
-from gateway.pipeline import Introduction, Pipeline
+from gateway.http1.head import RequestLine
+from gateway.pipeline import Pipeline
 from gateway.tls.watch import CertificateWatch
 from gateway.wire.connection import ClientConnection
 from gateway.wire.crowd import Crowd, client_of
 from gateway.wire.entrance import Entrance
+from gateway.wire.introductions import Introductions
 from gateway.wire.records import record_unread
 from gateway.wire.refusals import Refuser
 from gateway.wire.review import Review
 
-LONGEST_REMEMBERED: Final = 2048
 BACKLOG: Final = 4096
 """Connections that may wait to be accepted; the kernel has its own bound (`net.core.somaxconn`)."""
-
-MOST_REMEMBERED: Final = 4096
-MOST_BYTES_REMEMBERED: Final = 1024 * 1024
-"""Header sections remembered: at most 4096, of at most 2 KiB each and 1 MiB together. What is read from one
-takes up to ten times its bytes."""
 
 CROWDED: Final = Refusal(Reason.OVERLOADED, "Too many connections are open; try again shortly.")
 CROWDED_BY_ONE: Final = Refusal(
@@ -75,8 +70,6 @@ class Listener:
         self.connections: set[ClientConnection] = set()
         self.draining = False
         self._server: asyncio.Server | None = None
-        self._introductions: dict[bytes, Introduction] = {}
-        self._remembered = 0
         self._emptied = asyncio.Event()
         self._crowd = Crowd()
         self._entrance = Entrance(self)
@@ -90,6 +83,7 @@ class Listener:
         self.trusted = terms.trusted
         self.tls = terms.tls
         self.proxy_protocol = terms.proxy_protocol
+        self.introductions = Introductions(terms.pipeline, terms.limits.header_count)
 
     def swap(self, terms: Terms) -> None:
         """Judge by another configuration from the next request on, and what lasts again by it.
@@ -98,25 +92,6 @@ class Listener:
         """
         self._take(terms)
         self.review.ask()
-        self._introductions = {}
-        self._remembered = 0
-
-    def introduction(self, section: bytes) -> Introduction | Refusal:
-        """A header section, read once for all requests that repeat it byte for byte."""
-        known = self._introductions.get(section)
-        if known is not None:
-            return known
-        read = parse_section(section, self.limits.header_count)
-        if isinstance(read, Refusal):
-            return read
-        introduction = self.pipeline.introduce(read)
-        if len(section) <= LONGEST_REMEMBERED:
-            self._remembered += len(section)
-            if len(self._introductions) >= MOST_REMEMBERED or self._remembered > MOST_BYTES_REMEMBERED:
-                self._introductions.clear()
-                self._remembered = len(section)
-            self._introductions[section] = introduction
-        return introduction
 
     async def listen(self, bound: socket.socket) -> None:
         """Accept on a listening socket."""

@@ -29,13 +29,17 @@ class Peer:
         self._networks = networks
         self.counted_as: str | None = None
         """The client that this connection counts for, if it is counted."""
-        self._lines_for: Section | None = None
+        self._lines_for: object = self
         self._lines = b""
 
     def lines_for(self, section: Section) -> bytes:
-        """The forwarding headers for a request with this header section; the last are remembered."""
-        if section is not self._lines_for:
-            self._lines_for = section
+        """The forwarding headers for a request with this header section; the last are remembered.
+
+        Of one who is not trusted only the host is heeded.
+        """
+        heeded = section if self.trusted else section.host
+        if heeded != self._lines_for:
+            self._lines_for = heeded
             self._lines = own_lines(self.address, section, self.scheme, trusted=self.trusted)
         return self._lines
 

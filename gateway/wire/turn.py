@@ -12,8 +12,9 @@ from gateway.domain.verdict import Reason, Refusal
 from gateway.forward.client_side import Uplink
 from gateway.forward.room import Taken
 from gateway.forward.upstream import UPGRADE
+from gateway.http1.answer import AnswerHead
 from gateway.http1.body import LAST_CHUNK
-from gateway.http1.head import AnswerHead, RequestLine
+from gateway.http1.head import RequestLine
 from gateway.http1.requests import upgrade_of
 from gateway.pipeline import Introduction
 from gateway.wire.lasting import Lasting

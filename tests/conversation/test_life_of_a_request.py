@@ -25,7 +25,8 @@ from gateway.domain.target import Target, Unmapped
 from gateway.domain.verdict import Reason, Refusal
 from gateway.forward.client_side import Uplink
 from gateway.forward.room import Taken
-from gateway.http1.head import AnswerHead, RequestLine, Section, parse_request_line, parse_section
+from gateway.http1.answer import AnswerHead
+from gateway.http1.head import RequestLine, Section, parse_request_line, parse_section
 from gateway.identity.credential import CredentialKind
 from gateway.identity.identity import Proofs
 from gateway.identity.keys import KeyProofs

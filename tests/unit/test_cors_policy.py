@@ -8,7 +8,7 @@ from gateway.cors import VARY, OriginPolicies, OriginPolicy, Preflight, governed
 from gateway.domain.feed import Feed
 from gateway.domain.target import Route, Unmapped
 from gateway.domain.verdict import Reason
-from gateway.http1.head import parse_answer
+from gateway.http1.answer import parse_answer
 
 APP = "https://app.example.com"
 FEED = Feed("test")

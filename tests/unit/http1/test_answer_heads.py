@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gateway.http1.head import AnswerHead, InvalidAnswerError, parse_answer
+from gateway.http1.answer import AnswerHead, InvalidAnswerError, parse_answer
 
 MOST = 50
 
