@@ -47,7 +47,8 @@ class Checks(StrEnum):
 class Load:
     """What is asked over and over: every path with every credential in turn, and what has to be answered.
 
-    `credentials` are values of `header`, `wrong` one that is nobody's, `answer` the whole body of a 200.
+    `credentials` are values of `header`, `wrong` one that is nobody's, `answer` the whole body of a 200. With
+    `traces` that many requests take turns which differ in a trace id, and in nothing else.
     """
 
     paths: tuple[str, ...] = (READ_PATH,)
@@ -58,6 +59,7 @@ class Load:
     body_bytes: int = 0
     status: int = OK
     answer: bytes = field(default=BODY, repr=False)
+    traces: int = 0
 
     @property
     def refused(self) -> bool:
@@ -67,7 +69,7 @@ class Load:
     @property
     def always_the_same(self) -> bool:
         """Whether one request, prepared once, is all there is to send."""
-        return len(self.paths) == 1 and len(self.credentials) == 1
+        return len(self.paths) == 1 and len(self.credentials) == 1 and not self.traces
 
 
 @dataclass(frozen=True, slots=True)

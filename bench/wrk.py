@@ -31,8 +31,9 @@ local paths = {{ {paths} }}
 local credentials = {{ {credentials} }}
 local asked, next = {{}}, 0
 function init(args)
-  for n = 1, math.max(#paths, #credentials) do
+  for n = 1, math.max(#paths, #credentials, {traces}) do
     local headers = {{ ["{header}"] = credentials[(n - 1) % #credentials + 1] }}
+    if {traces} > 0 then headers["traceparent"] = string.format("00-%032x-%016x-01", n * 7919, n) end
     asked[n] = wrk.format("{method}", paths[(n - 1) % #paths + 1], headers)
   end
 end
@@ -88,4 +89,6 @@ def script_for(load: Load) -> str:
         )
     paths = ", ".join(json.dumps(path) for path in load.paths)
     credentials = ", ".join(json.dumps(credential) for credential in load.credentials)
-    return MANY.format(paths=paths, credentials=credentials, header=load.header, method=load.method)
+    return MANY.format(
+        paths=paths, credentials=credentials, header=load.header, method=load.method, traces=load.traces
+    )

@@ -4,7 +4,7 @@ from typing import Final
 
 from bench.case import Case
 from bench.cases.before import BESIDE_ITSELF
-from bench.cases.bodies_and_tls import ANSWER, POST, TLS
+from bench.cases.bodies_and_tls import ANSWER, POST, TLS, VARIED
 from bench.cases.core import CORE, LATENCY
 from bench.cases.memory import MEMORY
 from bench.cases.refusals import REFUSALS
@@ -19,6 +19,7 @@ CASES: Final[tuple[Case, ...]] = (
     POST,
     ANSWER,
     TLS,
+    VARIED,
     JWT,
     PROOFS,
     ROTATION,

@@ -1,4 +1,4 @@
-"""The same beside nginx with a body to send, a large answer, and TLS towards the client."""
+"""The same beside nginx with a body to send, a large answer, TLS, and requests that all differ."""
 
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -11,6 +11,9 @@ from bench.saturation import measured
 from bench.site import Site
 
 KIB: Final = 1024
+TRACES: Final = 20_000
+"""More than the gateway remembers of heads that it has seen."""
+
 PEERS: Final = (scopegate.PEER, scopegate.PEER_COMPILED, nginx.FORWARDING, nginx.AUTH_REQUEST)
 Change = Callable[[Stand], Stand]
 
@@ -38,6 +41,10 @@ def _large(stand: Stand) -> Stand:
     return stand.under(paths=(LARGE_PATH,), answer=LARGE_BODY)
 
 
+def _traced(stand: Stand) -> Stand:
+    return stand.under(traces=TRACES)
+
+
 def _secure(stand: Stand) -> Stand:
     return stand
 
@@ -52,4 +59,11 @@ TLS: Final = Case(
     COLUMNS,
     lambda site: _rows(site, "tls", _secure, tls=True),
     "ECDSA over P-256, kept connections: the handshakes of a run are few, the records many.",
+)
+VARIED: Final = Case(
+    "varied",
+    "Requests that all differ",
+    COLUMNS,
+    lambda site: _rows(site, "varied", _traced),
+    "Each has a trace id (traceparent) of its own, so that no head is one that was seen before.",
 )
