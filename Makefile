@@ -17,8 +17,8 @@ ARGS ?=
 LOCKING := --quiet --generate-hashes --strip-extras --allow-unsafe --no-header --no-annotate \
   --no-emit-index-url --no-emit-find-links --no-emit-trusted-host --no-emit-options
 COMPILED ?= build/compiled
-REACHED := conversation wire contract fuzz corpora unit/decision unit/domain unit/forward unit/http1 unit/identity \
-  unit/pipeline unit/routing unit/wire
+REACHED := conversation wire contract fuzz unit/decision unit/domain unit/forward unit/http1 unit/identity \
+  unit/routing unit/wire unit/test_compiled_modules.py unit/test_cors_policy.py unit/test_deadlines.py unit/test_protected_resource.py
 PURELIB := import sysconfig; print(sysconfig.get_path("purelib"))
 DEV_GROUP := import tomllib; \
   print(*tomllib.load(open("pyproject.toml", "rb"))["dependency-groups"]["dev"], sep="\n")
