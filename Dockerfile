@@ -10,7 +10,7 @@ RUN python -m venv /src/tools && python -m venv /opt/scopegate
 COPY requirements.lock requirements-build.lock ./
 RUN /src/tools/bin/pip install --no-cache-dir --require-hashes --requirement requirements-build.lock \
  && /opt/scopegate/bin/pip install --no-cache-dir --require-hashes --requirement requirements.lock
-COPY pyproject.toml README.md LICENSE ./
+COPY pyproject.toml setup.py build_backend.py README.md LICENSE ./
 COPY gateway ./gateway
 RUN /src/tools/bin/pip wheel --no-cache-dir --no-deps --no-build-isolation --wheel-dir /src/wheels . \
  && /opt/scopegate/bin/pip install --no-cache-dir --no-deps --no-index /src/wheels/*.whl

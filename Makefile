@@ -5,7 +5,7 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .PHONY: help setup run test fmt lint types imports cover fuzz attack slow slowhttptest soak bench count profile lock ci clean \
-  authorization-server
+  authorization-server compiled test-compiled
 
 PYTHON ?= $(firstword $(foreach name,python3.11 python3.12 python3.13 python3,$(shell command -v $(name))))
 # Tests start hundreds of processes, and none should compile the program anew
@@ -16,6 +16,10 @@ STAMP := $(VENV)/.set-up
 ARGS ?=
 LOCKING := --quiet --generate-hashes --strip-extras --allow-unsafe --no-header --no-annotate \
   --no-emit-index-url --no-emit-find-links --no-emit-trusted-host --no-emit-options
+COMPILED ?= build/compiled
+REACHED := conversation wire contract fuzz unit/decision unit/domain unit/forward unit/http1 unit/identity \
+  unit/routing unit/wire unit/test_compiled_modules.py unit/test_cors_policy.py unit/test_deadlines.py unit/test_protected_resource.py
+PURELIB := import sysconfig; print(sysconfig.get_path("purelib"))
 DEV_GROUP := import tomllib; \
   print(*tomllib.load(open("pyproject.toml", "rb"))["dependency-groups"]["dev"], sep="\n")
 
@@ -75,6 +79,20 @@ imports: setup ## Who may import whom
 cover: setup authorization-server ## Every test, with branch coverage of all processes; the pages go to htmlcov/
 	$(BIN)/coverage erase
 	$(BIN)/python -m pytest -n auto --dist worksteal --cov --cov-branch --cov-report=term --cov-report=html $(ARGS)
+
+compiled: setup ## The gateway with its hot rooms compiled, in build/compiled/env; elsewhere with COMPILED=DIR
+	rm -rf build/lib.* $(COMPILED)/wheel
+	SCOPEGATE_COMPILE=1 $(BIN)/python -m pip wheel --quiet --disable-pip-version-check \
+	  --no-deps --no-build-isolation --wheel-dir $(COMPILED)/wheel .
+	test -x $(COMPILED)/env/bin/python || $(BIN)/python -m venv --without-pip $(COMPILED)/env
+	$(BIN)/python -c '$(PURELIB)' > "$$($(COMPILED)/env/bin/python -c '$(PURELIB)')/dependencies.pth"
+	$(BIN)/python -m pip --python $(COMPILED)/env/bin/python install --quiet --disable-pip-version-check \
+	  --no-deps --force-reinstall $(COMPILED)/wheel/*.whl
+	@$(COMPILED)/env/bin/python -P -c 'import gateway; print(len(gateway.compiled), "modules run compiled")'
+
+test-compiled: compiled ## What reaches the data plane, against its compiled form; ARGS go to pytest
+	PYTHONSAFEPATH=1 $(COMPILED)/env/bin/python -m pytest -n auto -m "not slow" \
+	  --override-ini pythonpath=tests/support $(wildcard $(addprefix tests/,$(REACHED))) $(ARGS)
 
 fuzz: setup ## Damaged requests, answers and tokens, beside second readers; minutes
 	SCOPEGATE_FUZZ_EXAMPLES=$(or $(EXAMPLES),400) $(BIN)/python -m pytest tests/fuzz --timeout 1200 $(ARGS)

@@ -19,7 +19,7 @@ def pytest_xdist_auto_num_workers() -> int:
 
 
 @pytest.fixture(scope="session")
-def commands() -> Iterator[Commands]:
-    """Commands for whatever configuration: `commands.on(file)`."""
+def program() -> Iterator[Commands]:
+    """The program, read once for the commands of all tests: `program.on(file)`."""
     with ready_commands(Path("nowhere.yaml")) as commands:
         yield commands

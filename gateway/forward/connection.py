@@ -64,8 +64,11 @@ class Home(Protocol):
         ...
 
 
-class UpstreamConnection(asyncio.Protocol):
-    """An HTTP/1.1 connection to a feed, used for one request at a time."""
+class UpstreamConnection:
+    """An HTTP/1.1 connection to a feed, used for one request at a time.
+
+    An asyncio.Protocol by its methods: a base class would keep it from being compiled (docs/decisions/0010).
+    """
 
     __slots__ = (
         "_body",

@@ -4,7 +4,7 @@ import asyncio
 import ssl
 from dataclasses import dataclass, replace
 from ipaddress import ip_address
-from typing import Final
+from typing import Final, cast
 
 from gateway.forward.connection import Home, UpstreamConnection
 from gateway.tls.session import TlsSession
@@ -62,10 +62,11 @@ class Place:
     async def dial(self, home: Home) -> UpstreamConnection:
         """Open a connection that comes back to `home`. Raises OSError, and HandshakeError of that kind."""
         connection = UpstreamConnection(home)
+        protocol = cast("asyncio.Protocol", connection)
         if self.tls is None:
-            await self._reach(connection)
+            await self._reach(protocol)
         else:
-            await self._reach_securely(connection, self.tls)
+            await self._reach_securely(protocol, self.tls)
         return connection
 
     async def _reach(self, protocol: asyncio.Protocol) -> None:
@@ -75,13 +76,13 @@ class Place:
         else:
             await loop.create_connection(lambda: protocol, self.host, self.port)
 
-    async def _reach_securely(self, connection: UpstreamConnection, context: ssl.SSLContext) -> None:
+    async def _reach_securely(self, inside: asyncio.Protocol, context: ssl.SSLContext) -> None:
         done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
-        def begun(_: TlsSession) -> UpstreamConnection:
+        def begun(_: TlsSession) -> asyncio.Protocol:
             if not done.done():
                 done.set_result(None)
-            return connection
+            return inside
 
         def failed(session: TlsSession, why: Exception) -> None:
             session.plain.close()

@@ -86,7 +86,10 @@ class ChunkedBody:
 
     __slots__ = ("_extensions", "_left", "_line", "_part", "_small", "_trailers", "done")
 
-    SIZE, DATA, DATA_END, TRAILERS = range(4)
+    SIZE: Final = 0
+    DATA: Final = 1
+    DATA_END: Final = 2
+    TRAILERS: Final = 3
 
     def __init__(self) -> None:
         self.done = False

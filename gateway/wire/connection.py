@@ -33,8 +33,11 @@ log = logging.getLogger(__name__)
 WRITE_BUFFER: Final = 64 * 1024
 
 
-class ClientConnection(asyncio.Protocol):
-    """A client's HTTP/1.1 connection. `told` is the client's address, where a balancer told it."""
+class ClientConnection:
+    """A client's HTTP/1.1 connection. `told` is the client's address, where a balancer told it.
+
+    An asyncio.Protocol by its methods: a base class would keep it from being compiled (docs/decisions/0010).
+    """
 
     __slots__ = (
         "_ended",
@@ -59,7 +62,7 @@ class ClientConnection(asyncio.Protocol):
         self.listener = listener
         self._told = told
         self._transport = cast("asyncio.Transport", None)
-        self.peer = cast("Peer", None)
+        self.peer: Peer
         self.turn: Turn | None = None
         """The request under way."""
         self._turning = False
@@ -165,13 +168,17 @@ class ClientConnection(asyncio.Protocol):
         while self.waiting and self.turn is None and not self._ended and self._stalled_at is None:
             if self.upload is not None:
                 self.upload.arrived(self.turn)
-                if self.upload is not None:
+                if self._uploads():
                     break
             elif not self._head_received():
                 break
         self._turning = False
         if self.waiting or self._held:
             self._hold_what_is_ahead()
+
+    def _uploads(self) -> bool:
+        """Whether a body is still arriving; asked anew where a call may have changed it."""
+        return self.upload is not None
 
     def _hold_what_is_ahead(self) -> None:
         """Read no more of a client that has sent enough, until its answers are done and it has read them."""
@@ -232,7 +239,7 @@ class ClientConnection(asyncio.Protocol):
                 self._refuse_unread(malformed(f"The body is malformed: {broken}."), line)
                 return
         self.upload = None if upload is None or upload.complete else upload
-        turn = self.turn = Turn(
+        turn = Turn(
             self,
             line,
             introduction,
@@ -241,9 +248,10 @@ class ClientConnection(asyncio.Protocol):
             keeps_alive=stays_open(line, section) and not self.listener.draining,
             body=upload,
         )
+        self.turn = turn
         self.deadline = inf
         self.listener.pipeline.handle(turn)
-        if self.upload is not None and self.turn is turn and turn.uplink is None:
+        if self._uploads() and not turn.over and turn.uplink is None:
             self.hold(Hold.FEED)
 
     def go_on(self) -> None:

@@ -68,7 +68,7 @@ class Entrance:
     def after_foreword(self, told: str | None) -> asyncio.Protocol:
         """What a connection goes on with; `told` is the client's address by a PROXY header."""
         tls = self.listener.tls
-        return ClientConnection(self.listener, told) if tls is None else SecuredClient(self, tls, told)
+        return _client(self.listener, told) if tls is None else SecuredClient(self, tls, told)
 
     def admit(self, one: "Foreword | SecuredClient") -> bool:
         """Give a connection its time at the door; False if too many are there."""
@@ -180,7 +180,7 @@ class SecuredClient(TlsSession):
 
     def _go_in(self, _: TlsSession) -> asyncio.Protocol:
         self._entrance.left(self)
-        return ClientConnection(self._entrance.listener, self._told)
+        return _client(self._entrance.listener, self._told)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin the handshake, unless there are too many."""
@@ -227,6 +227,10 @@ class SecuredClient(TlsSession):
 
 class PlainRequestError(Exception):
     """A request in clear came where a handshake was due."""
+
+
+def _client(listener: "Listener", told: str | None) -> asyncio.Protocol:
+    return cast("asyncio.Protocol", ClientConnection(listener, told))
 
 
 def _told_of(why: Exception) -> str:

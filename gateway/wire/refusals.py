@@ -101,7 +101,7 @@ class Refuser:
     def _error(self, refusal: Refusal) -> str:
         """The error attributes of the Bearer challenge (RFC 6750 §3): none where no credential was sent."""
         challenge = refusal.answer.challenge
-        if not challenge:
+        if challenge is None or challenge is Challenge.NONE:
             return ""
         wanted = ""
         if challenge is Challenge.INSUFFICIENT_SCOPE and refusal.module and refusal.action:

@@ -1,8 +1,15 @@
 from collections.abc import Iterator
 
 import pytest
+from commands import Commands
 from feeds import Feed
 from operations import feed_beside
+
+
+@pytest.fixture(scope="module")
+def commands(program: Commands) -> Commands:
+    """Commands for whatever configuration: `commands.on(file)`."""
+    return program
 
 
 @pytest.fixture

@@ -39,10 +39,10 @@ def feed() -> Iterator[Feed]:
 
 
 @pytest.fixture(scope="session")
-def prepared(tmp_path_factory: pytest.TempPathFactory, commands: Commands) -> Commands:
+def prepared(tmp_path_factory: pytest.TempPathFactory, program: Commands) -> Commands:
     """Commands on a store with scopes and members, which is copied for every gateway."""
     file = write_configuration(tmp_path_factory.mktemp("prepared"), [9])
-    run = commands.on(file)
+    run = program.on(file)
     with_scopes(run)
     return run
 

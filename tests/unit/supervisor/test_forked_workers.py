@@ -110,7 +110,7 @@ def test_what_was_printed_before_is_printed_once_and_what_a_worker_prints_is_not
     told = told_by("""
         print("before", end=" ")
         def serve(listener, link):
-            print("worker", end=" ")
+            print("worker ", end="")  # in one write, also where nothing is buffered
             return 0
 
         statuses(fork(serve))
