@@ -20,6 +20,7 @@ from gateway.domain.scope import Mode, Scope
 from gateway.domain.scope_use import MemberUse
 from gateway.domain.token import ScopesFrom, TokenFacts, WithoutScope
 from gateway.domain.verdict import Reason, Refusal
+from gateway.forward.prepared import Prepared
 from gateway.http1.head import Section
 from gateway.identity.credential import Credential, CredentialKind, CredentialReader
 from gateway.identity.identity import Identity, Lifetimes
@@ -453,7 +454,7 @@ async def test_a_token_is_in_no_repr_on_its_way(authority: Authority, rolls: Rol
         chunked=False,
         expects_continue=False,
     )
-    introduction = Introduction(section, credential, None, None, {})
+    introduction = Introduction(section, credential, None, None, Prepared(section))
     authority.open.clear()
     waiting = asyncio.create_task(identity.learn(credential))
     await until(lambda: bool(authority.asked))
