@@ -91,7 +91,7 @@ compiled: setup ## The gateway with its hot rooms compiled, in build/compiled/en
 	@$(COMPILED)/env/bin/python -P -c 'import gateway; print(len(gateway.compiled), "modules run compiled")'
 
 test-compiled: compiled ## What reaches the data plane, against its compiled form; ARGS go to pytest
-	PYTHONSAFEPATH=1 $(COMPILED)/env/bin/python -m pytest -n auto -m "not slow" \
+	PYTHONSAFEPATH=1 $(COMPILED)/env/bin/python -m pytest -n auto --dist worksteal -m "not slow" \
 	  --override-ini pythonpath=tests/support $(wildcard $(addprefix tests/,$(REACHED))) $(ARGS)
 
 fuzz: setup ## Damaged requests, answers and tokens, beside second readers; minutes
