@@ -57,7 +57,8 @@ class AnswerHeads:
         known = self._forms.get(head)
         if known is None:
             read = self._parsed(head)
-            known = read, Form(read.start)
+            line, end, lines = read.start.partition(b"\r\n")
+            known = read, Form(line + end, lines, b"")
             if len(head) <= LONGEST_REMEMBERED:
                 if len(self._forms) >= MOST_REMEMBERED:
                     self._forms.clear()

@@ -109,6 +109,11 @@ class HeaderRules:
 
         `with_credential` keeps the client's own credential, whatever the rule: an observed request.
         """
+        crossing = self.crossing(section, with_credential=with_credential)
+        return crossing + self.added(principal, with_credential=with_credential)
+
+    def crossing(self, section: Section, *, with_credential: bool) -> bytes:
+        """The client's own lines that cross, and its framing."""
         dropped = self._dropped.union(map(reading_of, section.options))
         if not (with_credential or self.passes_credentials):
             dropped |= self._credentials
@@ -117,11 +122,14 @@ class HeaderRules:
             lines.append(b"Transfer-Encoding: chunked\r\n")
         elif section.length is not None:
             lines.append(b"Content-Length: %d\r\n" % section.length)
-        if self._rule.kind is Credentials.SET and not with_credential:
-            lines.append(f"{self._rule.header}: {self._rule.value}\r\n".encode("latin-1"))
-        if principal is not None:
-            lines.append(identity_lines(principal))
         return b"".join(lines)
+
+    def added(self, principal: Principal | None, *, with_credential: bool) -> bytes:
+        """The feed's own credential, where one is set, and what it is told of the caller."""
+        lines = b""
+        if self._rule.kind is Credentials.SET and not with_credential:
+            lines = f"{self._rule.header}: {self._rule.value}\r\n".encode("latin-1")
+        return lines if principal is None else lines + identity_lines(principal)
 
     def _crossing(self, fields: Fields, dropped: frozenset[bytes]) -> Iterable[tuple[bytes, bytes]]:
         for name, value in fields:

@@ -1,13 +1,21 @@
 """What a header section amounts to for feeds: bytes made once for all requests that repeat it."""
 
 from collections.abc import Callable
-from typing import Final
+from typing import Final, NamedTuple
 
 from gateway.http1.blanks import Form
 from gateway.http1.head import Section
 
 MOST: Final = 8
 """For how many feeds and callers lines are kept: a section has one caller, as a rule, and few feeds."""
+
+
+class Lines(NamedTuple):
+    """Lines for a feed: the client's own that cross, and what we say before and after them."""
+
+    before: bytes
+    crossing: bytes
+    after: bytes
 
 
 class Prepared:
@@ -33,23 +41,23 @@ class Prepared:
         self._forms: dict[object, Form] | None = None
         self.made: dict[object, bytes] = {}
 
-    def make(self, key: object, make: Callable[[Section], bytes]) -> bytes:
+    def make(self, key: object, make: Callable[[Section], Lines]) -> bytes:
         """Make lines from the section, and keep them under `key`."""
         if len(self.made) >= MOST:
             self.made.clear()
         if self._form is None:
-            made = make(self._section)
+            made = b"".join(make(self._section))
         else:
             made = self._form.form(key, make).filled(self._values, self._length)
         self.made[key] = made
         return made
 
-    def form(self, key: object, make: Callable[[Section], bytes]) -> Form:
+    def form(self, key: object, make: Callable[[Section], Lines]) -> Form:
         """The lines of a form under `key`, ready to be filled."""
         forms = self._forms
-        if forms is None or len(forms) > MOST:
-            forms = self._forms = {}
-        known = forms.get(key)
+        known = None if forms is None else forms.get(key)
         if known is None:
-            known = forms[key] = Form(make(self._section))
+            if forms is None or len(forms) >= MOST:
+                forms = self._forms = {}
+            known = forms[key] = Form(*make(self._section))
         return known

@@ -22,6 +22,7 @@ from gateway.forward.header_rules import HeaderRules, pair_lines
 from gateway.forward.health import HealthChecks, HealthTerms
 from gateway.forward.names import Names
 from gateway.forward.places import HandshakeError, Place
+from gateway.forward.prepared import Lines
 from gateway.forward.room import Room
 from gateway.http1.head import Section
 
@@ -238,11 +239,13 @@ class FeedUpstream:
             self._addresses, key=lambda one: (one.down, one.passed_over(now), one.outstanding, one.chosen)
         )
 
-    def _section_lines(self, section: Section, *, principal: Principal | None, watched: bool) -> bytes:
-        lines = self._rules.for_feed(section, principal, with_credential=watched)
-        if section.host is None:  # HTTP/1.0 knows no Host, and we speak 1.1 (RFC 9112 §3.2)
-            lines = self._own_host + lines
-        return lines
+    def _lines_of(self, section: Section, *, principal: Principal | None, watched: bool) -> Lines:
+        # HTTP/1.0 knows no Host, and we speak 1.1 (RFC 9112 §3.2)
+        return Lines(
+            self._own_host if section.host is None else b"",
+            self._rules.crossing(section, with_credential=watched),
+            self._rules.added(principal, with_credential=watched),
+        )
 
     def _request(self, permit: Permit, client: ClientSide) -> bytes:
         """The request's head as the feed gets it: end-to-end fields in order, our own last."""
@@ -251,8 +254,8 @@ class FeedUpstream:
         key = (self, principal, watched)
         section = client.prepared.made.get(key)
         if section is None:
-            lines = partial(self._section_lines, principal=principal, watched=watched)
-            section = client.prepared.make(key, lines)
+            lines_of = partial(self._lines_of, principal=principal, watched=watched)
+            section = client.prepared.make(key, lines_of)
         pair = self._pair_lines.get((module, action))
         if pair is None:
             pair = self._pair_lines[module, action] = pair_lines(module, action)

@@ -75,18 +75,22 @@ class Blanks:
 
 
 class Form:
-    """Bytes that were made of a form, ready to be filled. A blank that was dropped on the way stays away."""
+    """Bytes that were made of a form, ready to be filled. A blank that was dropped on the way stays away.
+
+    Only in these bytes blanks are looked for: what stands `before` and `after` them is nobody's to fill.
+    """
 
     __slots__ = ("_parts", "_places")
 
-    def __init__(self, made: bytes) -> None:
+    def __init__(self, before: bytes, made: bytes, after: bytes) -> None:
         text, *rest = _BLANKS.split(made)
-        self._parts: list[bytes] = [text]
+        self._parts: list[bytes] = [before, text]
         self._places: list[tuple[int, int]] = []
         """Which part is which value; -1 is the length."""
-        for place, after in zip(rest[::3], rest[2::3], strict=True):
+        for place, following in zip(rest[::3], rest[2::3], strict=True):
             self._places.append((len(self._parts), -1 if place is None else int(place)))
-            self._parts += (b"", after)
+            self._parts += (b"", following)
+        self._parts.append(after)
 
     def filled(self, values: list[bytes], length: int | None) -> bytes:
         """The bytes with these values; `length` is that of Blanked."""

@@ -12,7 +12,10 @@ from gateway.forward.answer_heads import MOST_FIELDS, MOST_REMEMBERED, AnswerHea
 from gateway.http1.answer import AnswerHead, InvalidAnswerError, parse_answer
 
 Rewriting = Callable[[AnswerHead], AnswerHead] | None
-STATUSES: Final = (b"200 OK", b"204 No Content", b"304 Not Modified", b"103 Early Hints", b"200", b"99 No")
+STATUSES: Final = (
+    *(b"200 ~0~varies~", b"200 ~9~varies~", b"200 987654321987654321"),
+    *(b"200 OK", b"204 No Content", b"304 Not Modified", b"103 Early Hints", b"200", b"99 No"),
+)
 NAMES: Final = (
     *(b"Date", b"ETag", b"Content-Length", b"content-length", b"Content-Type", b"Transfer-Encoding"),
     *(b"Connection", b"Upgrade", b"Keep-Alive", b"X-Request-Id", b"Set-Cookie", b"X_Under", b"Bad Name", b""),
@@ -57,6 +60,8 @@ def alone(head: bytes, rewritten: Rewriting) -> object:
 )
 @example(b"200 OK", [(b"X-Request-Id", b"1"), (b"ETag", b"2"), (b"Content-Length", b"3")], [b"a"] * 8, None)
 @example(b"200 OK", [(b"Connection", b"ETag"), (b"ETag", b"2"), (b"Date", b"3")], [b"a"] * 8, governed)
+@example(b"200 ~0~varies~", [(b"Date", b"3")], [b"a"] * 8, None)
+@example(b"200 ~9~varies~", [(b"Date", b"3")], [b"a"] * 8, governed)
 @example(b"204 No Content", [(b"Content-Length", b"3"), (b"Date", b"3")], [b"a"] * 8, None)
 def test_a_head_says_the_same_as_a_form_as_by_itself(
     status: bytes, told: list[tuple[bytes, bytes]], others: list[bytes], rewritten: Rewriting

@@ -16,9 +16,13 @@ from hypothesis import strategies as some
 from gateway.configuration import load_everything
 from gateway.deadlines import Deadlines
 from gateway.domain.exchange import Exchange
+from gateway.domain.header_policy import Credentials
+from gateway.domain.principal import Principal, PrincipalKind
+from gateway.domain.rights import Rights
 from gateway.domain.verdict import Refusal
 from gateway.forward.forwarded import own_lines
 from gateway.forward.header_rules import CredentialRule, HeaderRules
+from gateway.forward.prepared import Lines
 from gateway.http1.head import Section, parse_section
 from gateway.pipeline import Introduction, Pipeline
 from gateway.wire.introductions import MOST_BYTES_REMEMBERED, MOST_REMEMBERED, Introductions
@@ -80,7 +84,13 @@ def pipeline(main: str, feed: str) -> Pipeline:
 
 POLICY: Final = "cors: {origins: ['https://page.test']}"
 PIPELINES: Final = [pipeline(main, feed) for main, feed in product(CONFIGURATIONS.values(), ("", POLICY))]
-RULES: Final = [HeaderRules("X-API-Key", CredentialRule())]
+RULES: Final = [
+    HeaderRules("X-API-Key", CredentialRule()),
+    HeaderRules("X-API-Key", CredentialRule(Credentials.PASS)),
+    HeaderRules("X-API-Key", CredentialRule(Credentials.SET, "X-Feed", "987654321987654321")),
+]
+MARKED: Final = Principal(PrincipalKind.USER, "user:~0~varies~", "ada", (), Rights((0, 0, 0, 0)))
+"""Somebody who is called as a blank is written: told to the feed as what it is, whoever asks."""
 
 lines = some.tuples(some.sampled_from(NAMES), some.sampled_from(VALUES) | some.binary(max_size=6))
 
@@ -96,8 +106,9 @@ def alone(section: bytes, by: Pipeline) -> Introduction | Refusal:
 
 
 def crossing(introduction: Introduction, *, watched: bool) -> list[bytes]:
-    def lines(rules: HeaderRules, section: Section) -> bytes:
-        return rules.for_feed(section, None, with_credential=watched)
+    def lines(rules: HeaderRules, section: Section) -> Lines:
+        added = rules.added(MARKED, with_credential=watched)
+        return Lines(b"Host: ~0~varies~\r\n", rules.crossing(section, with_credential=watched), added)
 
     return [introduction.prepared.make((rules, watched), partial(lines, rules)) for rules in RULES]
 
