@@ -67,7 +67,10 @@ def judge(place: Target | Unmapped, who: Principal | Refusal | None) -> Verdict:
 
 @dataclass(slots=True)
 class Introduction:
-    """What a header section says of the caller, read once for all requests that repeat it byte for byte."""
+    """What a header section says of the caller, read once for all that repeat it.
+
+    Those that differ only in values which nobody reads repeat it, too: they are `filled`.
+    """
 
     section: Section
     credential: Credential | Refusal | None

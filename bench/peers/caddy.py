@@ -28,7 +28,14 @@ http://:{port} {{
         output file {log} {{
             roll_disabled
         }}
-        format json
+        format filter {{
+            wrap json
+            fields {{
+                request>headers delete
+                request>tls delete
+                resp_headers delete
+            }}
+        }}
     }}
     forward_auth 127.0.0.1:{decision} {{
         uri /

@@ -7,7 +7,7 @@ from gateway.http1.head import Fields, fields_in, list_in
 
 
 class AnswerHead:
-    """A feed's answer head, read once for all answers that repeat it byte for byte.
+    """A feed's answer head, read once for all answers that repeat it (see `forward/answer_heads.py`).
 
     `start` is what may cross to the client: the status line and the end-to-end fields, Content-Length among
     them, each with CRLF. `length` is None without Content-Length. `streams` says that it is an event

@@ -1,7 +1,7 @@
 """Header sections with their varying values left blank: what is read from a form holds for all that fill it.
 
 Most heads differ from others before them in a few values that nobody here reads: a date, a trace id, an
-entity tag, a length. With these left blank they are the same form, which is read once, strictly, as any
+entity tag. With these and the length left blank they are the same form, which is read once, strictly, as any
 section is; what is made of it is then filled with the values of the head at hand.
 """
 
@@ -64,7 +64,7 @@ class Blanks:
         return Blanked(b"\r\n".join(lines), values, length)
 
     def _varies(self, name: bytes) -> bool:
-        """Whether a field's value may be left blank, asked once for each name; others are only remembered."""
+        """Whether a field's value may be left blank; asked once for each name, as long as names are few."""
         if len(self._vary) >= MOST_NAMES:
             self._vary.clear()
         lower = name.lower()

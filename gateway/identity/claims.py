@@ -2,13 +2,16 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from sys import intern
+from functools import lru_cache
 from typing import Final, TypeGuard
 
 from gateway.domain.principal import PrincipalKind
 from gateway.domain.scope_use import LONGEST_MEMBER
 from gateway.domain.token import ScopesFrom, TokenFacts
 from gateway.jose.flaw import Check, Flaw
+
+MOST_SHARED: Final = 4096
+"""How many words of tokens are held once."""
 
 MOST_ROLES: Final = 500
 
@@ -44,7 +47,7 @@ def facts_in(claims: Mapping[str, object], names: ClaimNames, expires_at: float)
 
     A client speaks for itself where the token names no user and has no subject, or one that is the client
     (RFC 9068 §2.2). A token of a user that lacks the configured claim is nobody's: least of all its client's.
-    Roles and scopes that many tokens name are held once, as long as any token with them is remembered.
+    Roles and scopes that many tokens name are held once.
     """
     if "cnf" in claims:
         return BOUND
@@ -65,11 +68,17 @@ def facts_in(claims: Mapping[str, object], names: ClaimNames, expires_at: float)
         PrincipalKind.CLIENT if itself else PrincipalKind.USER,
         names.prefix + name,
         names.issuer,
-        tuple(intern(names.prefix + role) for role in roles),
+        tuple(_shared(names.prefix + role) for role in roles),
         scopes,
         names.scopes_from,
         expires_at,
     )
+
+
+@lru_cache(MOST_SHARED)
+def _shared(word: str) -> str:
+    """The word as the one object that stands for all that are equal to it; as far as it came lately."""
+    return word
 
 
 def _at(claims: Mapping[str, object], path: str) -> object:
@@ -115,7 +124,7 @@ def _values(claims: Mapping[str, object], path: str) -> tuple[str, ...] | Flaw:
     listed = [] if found is None else found.split(" ") if isinstance(found, str) else found
     if not isinstance(listed, list) or not all(isinstance(value, str) for value in listed):
         return _odd(path, "a text of scopes, or a list of them")
-    return tuple(dict.fromkeys(intern(value) for value in listed if value))
+    return tuple(dict.fromkeys(_shared(value) for value in listed if value))
 
 
 def _odd(path: str, wanted: str) -> Flaw:

@@ -21,9 +21,6 @@ from gateway.supervisor.worker_process import signals_blocked
 Serve = Callable[[socket.socket, socket.socket], int]
 """What a worker does with its listening socket and its end of the link; answers with the exit status."""
 
-CAN_TELL_ENDS: Final = hasattr(os, "pidfd_open")
-"""Whether the system tells an event loop that a process has ended."""
-
 ENDS_WITHIN: Final = 1.0
 """Seconds that a thread which has nothing more to do may take to end."""
 
@@ -43,7 +40,7 @@ def fork_workers(
 
     None where a fork would not be safe or its end would not be told. Each waits to be told what to serve.
     """
-    if not CAN_TELL_ENDS or not _is_alone():
+    if not _ends_are_told() or not _is_alone():
         return []
     forked: list[Forked] = []
     gc.freeze()  # the collector's marks on what is shared would make copies of it
@@ -52,6 +49,15 @@ def fork_workers(
             strangers = {*listeners, *of_the_parent, *(one.link for one in forked)} - {listener}
             forked.append(_fork(listener, strangers, serve))
     return forked
+
+
+def _ends_are_told() -> bool:
+    """Whether an event loop can be told that a process ended: on Linux since 5.3, unless it is filtered."""
+    try:
+        os.close(os.pidfd_open(os.getpid()))
+    except (AttributeError, OSError):
+        return False
+    return True
 
 
 def _is_alone() -> bool:
@@ -64,13 +70,19 @@ def _is_alone() -> bool:
 
 def _fork(listener: socket.socket, strangers: set[socket.socket], serve: Serve) -> Forked:
     ours, theirs = socket.socketpair()
-    sys.stdout.flush()
-    sys.stderr.flush()
+    _flush()
     pid = os.fork()
     if pid == 0:
         _work(listener, theirs, {*strangers, ours}, serve)
     theirs.close()
     return Forked(ForkedProcess(pid), ours)
+
+
+def _flush() -> None:
+    """Leave nothing unwritten that both would write; a stream that was closed at the start is None."""
+    for stream in (sys.stdout, sys.stderr):
+        if stream is not None:
+            stream.flush()
 
 
 def _work(
@@ -81,12 +93,12 @@ def _work(
     try:
         for stranger in strangers:
             stranger.close()
-        nothing = os.open(os.devnull, os.O_RDONLY)
-        os.dup2(nothing, sys.stdin.fileno())
-        os.close(nothing)
+        if sys.stdin is not None:  # else 0 may be a socket of ours
+            nothing = os.open(os.devnull, os.O_RDONLY)
+            os.dup2(nothing, sys.stdin.fileno())
+            os.close(nothing)
         status = serve(listener, link)
-        sys.stdout.flush()
-        sys.stderr.flush()
+        _flush()
     except BaseException:  # noqa: BLE001 - the parent's own handling of it, further up, must not be run here
         sys.excepthook(*sys.exc_info())
     finally:

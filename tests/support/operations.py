@@ -21,6 +21,7 @@ from feeds import Feed, running_feed
 from gateways import READY, GatewayUnderTest
 from prometheus_client.parser import text_string_to_metric_families
 from stopwatch import Stopwatch
+from waiting import AT_MOST
 
 PATIENCE = 20.0
 """How long a condition may take before a test calls it false, in seconds."""
@@ -31,9 +32,10 @@ IN_FORCE_WITHIN = 1.0
 
 def until(holds: Callable[[], Any], within: float = PATIENCE) -> Any:  # noqa: ANN401 - whatever the condition is
     """Wait for a condition; what it came to."""
-    watch = Stopwatch()
+    watch, at_most = Stopwatch(), time.monotonic() + AT_MOST
     while not (value := holds()):
         assert not watch.is_past(within), "waited in vain"
+        assert time.monotonic() < at_most, "waited in vain, whatever held it up"
         time.sleep(0.02)
     return value
 

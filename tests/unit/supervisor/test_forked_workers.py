@@ -2,7 +2,10 @@
 
 import subprocess
 import sys
+from pathlib import Path
 from textwrap import dedent
+
+import pytest
 
 ALONE = """
     import asyncio, os, signal, socket, sys, threading
@@ -129,3 +132,30 @@ def test_signals_wait_until_a_worker_can_heed_them() -> None:
         print(signal.pthread_sigmask(signal.SIG_BLOCK, ()))
     """)
     assert told.stdout.splitlines() == ["[3, 3]", "set()"], told.stderr
+
+
+@pytest.mark.parametrize("closed", ["0<&-", "1>&-", "2>&-", "0<&- 1>&- 2>&-"])
+def test_whoever_starts_us_may_have_closed_what_is_standard(closed: str, tmp_path: Path) -> None:
+    told = tmp_path / "told"
+    script = dedent(ALONE) + dedent("""
+        def serve(listener, link):
+            link.sendall(b"here")
+            return 3
+
+        forked = fork(serve)
+        open(sys.argv[1], "w").write(f"{[one.link.recv(4) for one in forked]} {statuses(forked)}")
+    """)
+    command = f'exec "$0" -c "$1" "$2" {closed}'
+    subprocess.run(["sh", "-c", command, sys.executable, script, str(told)], timeout=60, check=False)
+    assert told.read_text() == "[b'here', b'here'] [3, 3]"
+
+
+def test_where_ends_are_not_told_nobody_is_forked() -> None:
+    told = told_by("""
+        def refused(*_):
+            raise OSError(38, "Function not implemented")  # what a kernel or a filter without it says
+
+        os.pidfd_open = refused
+        print(fork(lambda listener, link: 0))
+    """)
+    assert told.stdout == "[]\n", told.stderr
