@@ -18,7 +18,7 @@ from gateway.domain.ports import StoreUnavailableError
 from gateway.observe.process_log import LogFormat, log_to_standard_error
 from gateway.store.opening import open_store
 from gateway.supervisor.crew import CannotStartError
-from gateway.supervisor.forked import Forked, fork_workers
+from gateway.supervisor.forked import LAST_STANDARD, Forked, fork_workers
 from gateway.supervisor.plan import Plan
 from gateway.supervisor.planning import plan_of
 from gateway.supervisor.sockets import CannotListenError
@@ -71,11 +71,19 @@ def _serve(config: Path, *, watch: bool, log_format: str) -> int:
 
 def _begin(config: Path) -> tuple[Plan, Listening, list[Forked]]:
     """Check the configuration, prepare the store, take the ports, and only then fork the first workers."""
+    _hold_standard_descriptors()
     plan, configuration = _load(config)
     asyncio.run(_prepare(plan.store))
     listening = Listening.by(plan)
     run = partial(run_worker, configuration=configuration)
     return plan, listening, fork_workers(listening.data, [listening.admin], partial(worker.serve, run))
+
+
+def _hold_standard_descriptors() -> None:
+    """Put the null device where a standard stream was closed, so that no socket of ours is taken for one."""
+    while (descriptor := os.open(os.devnull, os.O_RDWR)) <= LAST_STANDARD:
+        os.set_inheritable(descriptor, True)  # noqa: FBT003 - the only way to say it
+    os.close(descriptor)
 
 
 def _load(config: Path) -> tuple[Plan, Configuration]:

@@ -81,9 +81,12 @@ class RequestLine:
 
 
 VALUES_READ: Final = frozenset(
-    {b"connection", b"content-length", b"expect", b"host", b"transfer-encoding", b"upgrade"}
+    {
+        *(b"connection", b"content-length", b"expect", b"host"),
+        *(b"proxy-connection", b"transfer-encoding", b"upgrade"),
+    }
 )
-"""Request fields whose values say what a Section is, beyond that they are there."""
+"""Request fields whose values say what a Section is, beyond that they are there; llhttp reads one more."""
 
 
 class Section:

@@ -13,6 +13,8 @@ from gateway.jose.flaw import Check, Flaw
 MOST_SHARED: Final = 4096
 """How many words of tokens are held once."""
 
+LONGEST_SHARED: Final = 256
+
 MOST_ROLES: Final = 500
 
 CLIENT: Final = "client_id"
@@ -76,9 +78,13 @@ def facts_in(claims: Mapping[str, object], names: ClaimNames, expires_at: float)
 
 
 @lru_cache(MOST_SHARED)
-def _shared(word: str) -> str:
-    """The word as the one object that stands for all that are equal to it; as far as it came lately."""
+def _one_for_all(word: str) -> str:
     return word
+
+
+def _shared(word: str) -> str:
+    """The word as the one object that stands for all that are equal to it, as far as it came lately."""
+    return _one_for_all(word) if len(word) <= LONGEST_SHARED else word
 
 
 def _at(claims: Mapping[str, object], path: str) -> object:

@@ -20,6 +20,10 @@ from gateway.observe.log_file import HELD_BYTES, LogFile
 RENDER_AT: Final = 32
 """How many waiting records are rendered at once. The loop is kept for some 50 µs, and their memory is used
 again at once: with 1,000 of them, requests waited for 2 ms, and pages came and went without end."""
+CATCH_UP: Final = 8
+"""Where more wait, this part of them is rendered at once: a turn of the loop may bring hundreds."""
+RENDER_AT_MOST: Final = 1000
+"""But no more than so many: that keeps the loop for 2 ms."""
 HAND_OVER_AFTER: Final = 0.2
 """How long a record waits for others before its line is handed to the file, in seconds."""
 HAND_OVER_AT: Final = 400
@@ -115,13 +119,13 @@ class Logs:
             self._loop.call_soon(self._render)
 
     def _render_some(self) -> None:
-        waiting, line, lines = self._waiting, self._writer.line, self._lines
-        for _ in range(min(RENDER_AT, len(waiting))):
+        waiting, line, lines, denials = self._waiting, self._writer.line, self._lines, self._denials
+        for _ in range(min(len(waiting), max(RENDER_AT, len(waiting) // CATCH_UP), RENDER_AT_MOST)):
             record = waiting.popleft()
             text = line(record)
             lines.append(text)
             if record.outcome is Outcome.REFUSE or record.would_deny is not None:
-                self._denials.append(text)
+                denials.append(text)
         if len(lines) >= HAND_OVER_AT:
             self._hand_over()
 

@@ -7,6 +7,7 @@ this is for the start alone: whoever takes a worker's place later is spawned.
 
 import asyncio
 import gc
+import logging
 import os
 import signal
 import socket
@@ -18,8 +19,13 @@ from typing import Final, NoReturn
 
 from gateway.supervisor.worker_process import signals_blocked
 
+log = logging.getLogger(__name__)
+
 Serve = Callable[[socket.socket, socket.socket], int]
 """What a worker does with its listening socket and its end of the link; answers with the exit status."""
+
+LAST_STANDARD: Final = 2
+"""The highest of the descriptors that are standard input, output and error."""
 
 ENDS_WITHIN: Final = 1.0
 """Seconds that a thread which has nothing more to do may take to end."""
@@ -47,7 +53,11 @@ def fork_workers(
     with signals_blocked():
         for listener in listeners:
             strangers = {*listeners, *of_the_parent, *(one.link for one in forked)} - {listener}
-            forked.append(_fork(listener, strangers, serve))
+            try:
+                forked.append(_fork(listener, strangers, serve))
+            except OSError as why:  # those that are missing are spawned
+                log.warning("a worker cannot be forked: %s", why)
+                break
     return forked
 
 
@@ -85,6 +95,16 @@ def _flush() -> None:
             stream.flush()
 
 
+def _close_all_but(*kept: int) -> None:
+    """Close what else the parent was given by whoever started it: it is nothing for who faces the network."""
+    first = LAST_STANDARD + 1
+    for one in sorted(kept):
+        if one >= first:
+            os.closerange(first, one)
+            first = one + 1
+    os.closerange(first, os.sysconf("SC_OPEN_MAX"))
+
+
 def _work(
     listener: socket.socket, link: socket.socket, strangers: set[socket.socket], serve: Serve
 ) -> NoReturn:
@@ -93,6 +113,7 @@ def _work(
     try:
         for stranger in strangers:
             stranger.close()
+        _close_all_but(listener.fileno(), link.fileno())
         if sys.stdin is not None:  # else 0 may be a socket of ours
             nothing = os.open(os.devnull, os.O_RDONLY)
             os.dup2(nothing, sys.stdin.fileno())

@@ -10,8 +10,8 @@ from gateway.pipeline import Introduction, Pipeline
 LONGEST_REMEMBERED: Final = 2048
 MOST_REMEMBERED: Final = 4096
 MOST_BYTES_REMEMBERED: Final = 1024 * 1024
-"""Header sections remembered: at most 4096, of at most 2 KiB each and 1 MiB together, and as many forms. What
-is read from one takes up to ten times its bytes."""
+"""Header sections remembered: at most 4096, of at most 2 KiB each and 1 MiB together, and as many forms. With
+what is read from them they take 35 MiB at the very worst."""
 
 
 class Remembered:

@@ -159,3 +159,30 @@ def test_where_ends_are_not_told_nobody_is_forked() -> None:
         print(fork(lambda listener, link: 0))
     """)
     assert told.stdout == "[]\n", told.stderr
+
+
+def test_what_the_parent_was_given_by_others_is_not_the_workers() -> None:
+    told = told_by("""
+        given = os.open("/dev/zero", os.O_RDONLY)
+
+        def serve(listener, link):
+            return 0 if os.path.exists(f"/proc/self/fd/{given}") else 5
+
+        print(statuses(fork(serve)))
+    """)
+    assert told.stdout == "[5, 5]\n", told.stderr
+
+
+def test_workers_that_cannot_be_forked_are_left_to_be_spawned() -> None:
+    told = told_by("""
+        forks = iter([os.fork])
+
+        def fork_once():
+            for really in forks:
+                return really()
+            raise BlockingIOError(11, "Resource temporarily unavailable")
+
+        os.fork = fork_once
+        print(statuses(fork(lambda listener, link: 0)))
+    """)
+    assert told.stdout == "[0]\n", told.stderr
