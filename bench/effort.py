@@ -11,8 +11,8 @@ MIB: Final = 2**20
 class Effort:
     """How long each part of one measurement takes, in whole seconds (0: left out), and the fixed rate.
 
-    `tries` is how often each part is measured at most: saturation again when other programs disturbed it, a call
-    at a rate when the client itself was late.
+    `tries` is how often each part is measured at most: saturation again when other programs disturbed it, a
+    call at a rate when the client itself was late.
     """
 
     warm_up: int
