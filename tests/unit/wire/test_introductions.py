@@ -76,9 +76,9 @@ class Nobody:
 
 
 def pipeline(main: str, feed: str) -> Pipeline:
-    directory = Path(tempfile.mkdtemp())
-    file = write_configuration(directory, [9], main=main, feed=feed)
-    configuration = load_everything(file, os.environ)
+    with tempfile.TemporaryDirectory() as directory:
+        file = write_configuration(Path(directory), [9], main=main, feed=feed)
+        configuration = load_everything(file, os.environ)
     return plane_of(configuration.settings, configuration.routes, {}, Deadlines(), Nobody()).terms.pipeline
 
 
