@@ -9,7 +9,7 @@ from types import MappingProxyType
 from typing import Final
 
 from bench.effort import GIB, MIB
-from bench.measure import cpu_ns, forget_peak, peak
+from bench.measure import at_rest, cpu_ns, forget_peak, peak
 from bench.peer import OK, Stand
 from bench.process import PeerFailedError
 from bench.readings import Figures
@@ -24,6 +24,7 @@ def moved(stand: Stand, direction: str, size: int, times: int) -> Figures:
     with standing(stand) as subject:
         ask(stand, "GET", "/v2/files/1", load.credentials[0])
         pids = subject.pids
+        at_rest(pids)
         before, cpu, began = forget_peak(pids), cpu_ns(pids), time.monotonic()
         with closing(socket.create_connection(("127.0.0.1", port), timeout=60)) as connection:
             for _ in range(times):

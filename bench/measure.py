@@ -13,6 +13,10 @@ TICKS: Final = os.sysconf("SC_CLK_TCK")
 CPUCLOCK_SCHED: Final = 2
 """Low bits of a process CPU clock's id: the scheduler's exact run time (Linux `posix-timers.h`)."""
 
+STILL: Final = 64 * 1024
+"""How many bytes more are none."""
+LOOK_AGAIN: Final = 0.5
+
 
 def cpu_ns(pids: Iterable[int]) -> int:
     """CPU time these processes have used so far, user and system, all threads past and present, in ns."""
@@ -22,6 +26,17 @@ def cpu_ns(pids: Iterable[int]) -> int:
 def memory(pids: Iterable[int]) -> int:
     """What these processes hold now, in bytes; of pages that are shared, each has its part."""
     return sum(_kib(Path(f"/proc/{pid}/smaps_rollup"))["Pss"] for pid in pids)
+
+
+def at_rest(pids: Iterable[int], within: float = 5.0) -> None:
+    """Wait until these processes hold no more than a moment ago, or that many seconds.
+
+    A peer that answers may still be busy with its start, and that is no memory of what it is asked.
+    """
+    counted, until, before = tuple(pids), time.monotonic() + within, -1
+    while time.monotonic() < until and (now := memory(counted)) > before + STILL:
+        before = now
+        time.sleep(LOOK_AGAIN)
 
 
 def forget_peak(pids: Iterable[int]) -> int:
