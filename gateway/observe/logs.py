@@ -2,7 +2,7 @@
 
 A record is put on a list and rendered soon after, a few at a time while they are still at hand, when the loop
 has a moment; the files are written by threads of their own, which are woken seldom. Nothing is awaited, and
-what there is no room for is dropped and counted.
+what the files have no room for is dropped and counted.
 """
 
 import asyncio
@@ -29,7 +29,7 @@ HAND_OVER_AFTER: Final = 0.2
 HAND_OVER_AT: Final = 400
 """How many lines are handed to the file without waiting on: waking its thread costs like ten requests."""
 WAITING_RECORDS: Final = 50_000
-"""How many records may wait to be rendered."""
+"""How many records may wait to be rendered, before some are rendered at once, whoever waits."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +58,6 @@ class Logs:
         self._writer = LineWriter()
         self._loop = asyncio.get_running_loop()
         self._timer: asyncio.TimerHandle | None = None
-        self._lost = 0
         for file in self._files:
             file.start()
 
@@ -67,8 +66,7 @@ class Logs:
         waiting = self._waiting
         count = len(waiting)
         if count >= WAITING_RECORDS:
-            self._lost += 1
-            return
+            self._render_some()  # whoever floods us waits for it; no line is lost for that
         waiting.append(record)
         if self._timer is None:
             self._timer = self._loop.call_later(HAND_OVER_AFTER, self._hand_over_all)
@@ -78,7 +76,7 @@ class Logs:
     @property
     def dropped(self) -> int:
         """How many lines were lost so far; for `gateway_log_dropped_total`."""
-        return self._lost + sum(file.dropped for file in self._files)
+        return sum(file.dropped for file in self._files)
 
     @property
     def failing(self) -> tuple[str, ...]:

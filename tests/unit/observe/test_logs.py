@@ -21,7 +21,7 @@ from gateway.domain.exchange import Exchange, Outcome
 from gateway.domain.verdict import Reason
 from gateway.observe.lines import LineWriter
 from gateway.observe.log_file import LogFile
-from gateway.observe.logs import LogPlaces, open_logs
+from gateway.observe.logs import WAITING_RECORDS, LogPlaces, open_logs
 
 PERMIT = Exchange(
     ts=1_700_000_000.0625,
@@ -154,6 +154,16 @@ async def test_rendering_many_lines_never_keeps_the_loop_long(tmp_path: Path) ->
             await asyncio.sleep(0)
     assert turns > 10
     assert ids(access) == [str(number) for number in range(20_000)]
+
+
+async def test_no_line_is_lost_of_more_than_may_wait(tmp_path: Path) -> None:
+    access = tmp_path / "access.log"
+    async with open_logs(LogPlaces(access, Path("/dev/null"))) as logs:
+        for number in range(WAITING_RECORDS + 5000):
+            logs.exchange(PERMIT._replace(request_id=str(number)))
+        assert len(logs._waiting) <= WAITING_RECORDS
+        assert logs.dropped == 0
+    assert ids(access) == [str(number) for number in range(WAITING_RECORDS + 5000)]
 
 
 async def test_beyond_the_bound_lines_are_dropped_and_counted(tmp_path: Path) -> None:
